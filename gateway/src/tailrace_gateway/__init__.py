@@ -1,0 +1,1 @@
+"""Tailrace gateway: protocols in, events out; a response is a read of the log."""

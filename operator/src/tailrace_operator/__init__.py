@@ -1,0 +1,1 @@
+"""Tailrace operator: one brain (render, plan), two executors (Kubernetes, local processes)."""
