@@ -50,15 +50,14 @@ async def connect_system(settings: NatsSettings, name: str) -> Client | None:
 async def _connect(
     settings: NatsSettings, name: str, user: str, password_file: str, on_reconnect: Hook, on_disconnect: Hook
 ) -> Client:
-    password = Path(password_file).read_text().strip() if password_file else None
     try:
         return await nats.connect(
             settings.servers,
             name=name,
             user=user or None,
-            password=password,
+            password=_password(password_file),
             max_reconnect_attempts=-1,
-            reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type]
+            reconnect_time_wait=_RECONNECT_WAIT_S,
             ping_interval=_PING_INTERVAL_S,
             max_outstanding_pings=2,
             pending_size=_PENDING_BYTES,
@@ -72,9 +71,13 @@ async def _connect(
         servers = ", ".join(settings.servers)
         raise TailraceError(
             ErrorCode.BROKER_UNAVAILABLE,
-            f"no NATS server answers at {servers} ({error or type(error).__name__}): "
+            f"no NATS server answers at {servers} ({type(error).__name__}: {error}): "
             "check that it runs and that nats.servers and the credentials are right",
         ) from error
+
+
+def _password(file: str) -> str | None:
+    return Path(file).read_text().strip() if file else None
 
 
 async def _on_error(error: Exception) -> None:

@@ -24,6 +24,7 @@ class ErrorCode(StrEnum):
     QUEUE_TIMEOUT = "queue_timeout"
     FIRST_TOKEN_TIMEOUT = "first_token_timeout"  # noqa: S105
     STALLED = "stalled"
+    TOTAL_TIMEOUT = "total_timeout"
     WORKER_LOST = "worker_lost"
     ENGINE_FAILED = "engine_failed"
     LOG_GAP = "log_gap"
@@ -72,6 +73,7 @@ TABLE: dict[ErrorCode, ErrorPolicy] = {
     ErrorCode.QUEUE_TIMEOUT: _retry(503, "UNAVAILABLE", "No worker became free within the queue timeout."),
     ErrorCode.FIRST_TOKEN_TIMEOUT: _retry(504, "DEADLINE_EXCEEDED", "No worker produced a first token in time."),
     ErrorCode.STALLED: _retry(504, "DEADLINE_EXCEEDED", "Generation stalled on every worker that tried."),
+    ErrorCode.TOTAL_TIMEOUT: _retry(504, "DEADLINE_EXCEEDED", "The answer was not complete within the total timeout."),
     ErrorCode.WORKER_LOST: _retry(503, "UNAVAILABLE", "Every worker that took this request was lost."),
     ErrorCode.ENGINE_FAILED: _retry(502, "UNAVAILABLE", "The inference engine failed on this request."),
     ErrorCode.LOG_GAP: _retry(502, "DATA_LOSS", "Events of this stream were lost and could not be recovered."),

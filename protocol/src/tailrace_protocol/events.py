@@ -82,8 +82,8 @@ class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t",
 class Ended(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="ended"):
     """The last event, acknowledged by the broker. `count` is the stream's last position.
 
-    `result` names an object in the payload store when the one frame of a non-streaming answer is too large
-    for a message.
+    When its frames are too large for a message they are empty, and `result` names an object in the payload store
+    that holds them as a JSON array.
     """
 
     attempt: int
@@ -121,4 +121,6 @@ def first_position(event: Positioned) -> int:
 
 def last_position(event: Positioned) -> int:
     """The position of the event's last frame."""
+    if isinstance(event, Ended):
+        return event.count
     return first_position(event) + max(1, len(event.frames)) - 1

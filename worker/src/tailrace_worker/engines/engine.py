@@ -52,6 +52,11 @@ class Engine(Protocol):
         """How many streams it runs at once."""
         ...
 
+    @property
+    def healthy(self) -> bool:
+        """Whether it can go on; a worker whose engine is dead exits, so that it is replaced."""
+        ...
+
     async def start(self, progress: Progress) -> None:
         """Load the model; long steps are told to `progress`.
 

@@ -1,0 +1,58 @@
+"""`python -m tailrace_worker --settings FILE`: run one worker until SIGTERM, then drain."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+from tailrace_protocol.errors import TailraceError
+from tailrace_protocol.settings import WorkerSettings
+
+from tailrace_worker.engines.engine import Engine
+from tailrace_worker.settings import SettingsError, load_settings
+from tailrace_worker.worker import Worker
+
+log = logging.getLogger("tailrace.worker")
+
+
+def make_engine(settings: WorkerSettings) -> Engine:
+    """The engine that the settings ask for; vLLM is imported only where it is used."""
+    if settings.vllm is not None:
+        from tailrace_worker.engines.vllm import VllmEngine
+
+        return VllmEngine(settings.vllm, settings.model, settings.capacity)
+    assert settings.simulated is not None  # noqa: S101 - checked by load_settings
+    from tailrace_worker.engines.simulated import SimulatedEngine
+
+    return SimulatedEngine(settings.simulated, settings.model, settings.capacity)
+
+
+async def _serve(settings: WorkerSettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    engine = make_engine(settings)
+    await Worker(settings, engine).serve(stop)
+    if not engine.healthy and not stop.is_set():
+        raise SystemExit(1)
+
+
+def main() -> None:
+    """Parse the command line and serve."""
+    parser = argparse.ArgumentParser(prog="tailrace_worker", description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="the worker's settings, a JSON file")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        uvloop.run(_serve(load_settings(arguments.settings)))
+    except (SettingsError, TailraceError) as error:
+        log.error("worker.cannot_run reason=%s", error)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)
+
+
+if __name__ == "__main__":
+    main()

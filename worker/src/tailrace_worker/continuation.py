@@ -1,0 +1,72 @@
+"""What to do with a delivered request, given what its log holds: a pure decision.
+
+The log is the only memory. A request that is delivered for the first time, one whose worker died, and one that was
+handed over are the same case with different logs.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tailrace_protocol.errors import ErrorCode, TailraceError
+from tailrace_protocol.events import Accepted, Delta, Ended, Event, TokenGroup
+from tailrace_protocol.log import LogCursor
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Generate on after `position`. `replay` is what the engine rebuilds its state from."""
+
+    position: int
+    replay: tuple[tuple[TokenGroup, ...], ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The log has its end already: acknowledge the request."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """End the log with this failure."""
+
+    position: int
+    error: TailraceError
+    reason: str
+
+
+Decision = Continue | Done | GiveUp
+
+
+def decide(attempt: int, events: Iterable[Event], max_attempts: int) -> Decision:
+    """What attempt number `attempt` shall do with a log that holds `events` (in broker order).
+
+    `max_attempts` bounds consecutive attempts that began and wrote nothing: a request that kills its workers must
+    not kill all of them. An attempt that made progress starts the count anew, so that a long stream may be handed
+    over any number of times.
+    """
+    cursor = LogCursor()
+    accepted = cursor.feed_all(events)
+    if cursor.ended is not None:
+        return Done(f"already ended: {cursor.ended.outcome}")
+    if not accepted or not isinstance(accepted[0], Accepted):
+        error = TailraceError(ErrorCode.REPLAY_EXPIRED, "the log of this request expired before it could be served")
+        return GiveUp(cursor.position, error, "the log has no beginning")
+    barren = _barren_attempts(cursor)
+    if barren >= max_attempts:
+        error = TailraceError(ErrorCode.WORKER_LOST, f"{barren} workers in a row were lost without writing a token")
+        return GiveUp(cursor.position, error, f"{barren} attempts without progress")
+    replay = tuple(tuple(e.groups) for e in accepted if isinstance(e, Delta | Ended) and e.groups)
+    return Continue(cursor.position, replay, f"attempt {attempt} continues at {cursor.position + 1}")
+
+
+def _barren_attempts(cursor: LogCursor) -> int:
+    """How many of the latest attempts began at the present end of the log."""
+    count = 0
+    for _, base in reversed(cursor.takeovers):
+        if base != cursor.position + 1:
+            break
+        count += 1
+    return count

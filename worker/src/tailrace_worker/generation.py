@@ -1,0 +1,207 @@
+"""One attempt at one stream: from a delivered request to events in the log.
+
+It ends in one of few ways, each with its own treatment of log and queue; whoever stops it from outside says which.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from tailrace_broker import payloads
+from tailrace_broker.logs import Logged, read_log_at_leader
+from tailrace_protocol import subjects
+from tailrace_protocol.control import Superseded
+from tailrace_protocol.errors import ErrorCode, TailraceError
+from tailrace_protocol.requests import Request
+from tailrace_protocol.settings import WorkerSettings
+from tailrace_protocol.subjects import StreamId
+from tailrace_protocol.wire import encode
+
+from tailrace_worker import continuation
+from tailrace_worker.engines.engine import Engine, Job, Step
+from tailrace_worker.frames import length_frame
+from tailrace_worker.intake import Delivery, Intake
+from tailrace_worker.writer import FencedError, LogWriter
+
+log = logging.getLogger("tailrace.worker.generation")
+
+_FENCE_TRIES = 5
+
+
+class StopReason(Enum):
+    """Why a generation is stopped from outside."""
+
+    CANCELLED = "cancelled"
+    HAND_OVER = "handed over"
+    SUPERSEDED = "superseded"
+    STALLED = "stalled"
+    TOTAL_TIMEOUT = "total timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every generation of a worker shares."""
+
+    worker: str
+    nc: Client
+    js: JetStreamContext
+    engine: Engine
+    intake: Intake
+    settings: WorkerSettings
+
+
+class Generation:
+    """Runs one delivery to its end. `run` is the whole life; `stop` ends it early."""
+
+    def __init__(self, tools: Tools, request: Request, delivery: Delivery) -> None:
+        self.stream = StreamId.parse(request.stream)
+        self.delivery = delivery
+        self.writer: LogWriter | None = None
+        self.produced = False
+        self._started = False
+        self.last_step = time.monotonic()
+        self._tools = tools
+        self._request = request
+        self._reason: StopReason | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._finished: set[int] = set()
+        self._body = b""
+
+    async def run(self) -> None:
+        """Serve the delivery; never raises but for cancellation of the worker itself."""
+        self._task = asyncio.current_task()
+        try:
+            await self._serve()
+        except asyncio.CancelledError:
+            if self._reason is None:
+                raise
+            await self._stopped(self._reason)
+        except TailraceError as error:
+            await self._refused(error)
+        except (NatsError, TimeoutError) as error:
+            log.warning("generation.broker_lost stream=%s error=%s", self.stream, error)
+            await self._tools.intake.hand_back(self.delivery)
+
+    def stop(self, reason: StopReason) -> None:
+        """End early for `reason`; a second call changes nothing."""
+        if self._reason is None and self._task is not None:
+            self._reason = reason
+            self._task.cancel()
+
+    async def _serve(self) -> None:
+        for _ in range(_FENCE_TRIES):
+            decision, fence = await self._decide()
+            if isinstance(decision, continuation.Done):
+                await self._tools.intake.acknowledge(self.delivery)
+                return
+            self.writer = self._new_writer(decision.position)
+            if isinstance(decision, continuation.GiveUp):
+                raise decision.error
+            try:
+                await self._generate(decision, fence)
+                return
+            except FencedError:
+                log.info("generation.fenced stream=%s attempt=%d", self.stream, self.delivery.attempt)
+        raise TailraceError(ErrorCode.LOG_CONFLICT)
+
+    def _new_writer(self, position: int) -> LogWriter:
+        return LogWriter(self._tools.nc, self._tools.js, self.stream, self.delivery.attempt, position)
+
+    async def _decide(self) -> tuple[continuation.Decision, int | None]:
+        if self.delivery.attempt == 1:
+            return continuation.Continue(self._request.first_position - 1, (), "first attempt"), None
+        logged: list[Logged] = [entry async for entry in read_log_at_leader(self._tools.js, self.stream)]
+        events = [entry.event for entry in logged]
+        decision = continuation.decide(self.delivery.attempt, events, self._tools.settings.max_attempts)
+        log.info("generation.continues stream=%s reason=%s", self.stream, decision.reason)
+        await self._tell_older_attempts()
+        return decision, logged[-1].sequence if logged else 0
+
+    async def _tell_older_attempts(self) -> None:
+        message = encode(Superseded(attempt=self.delivery.attempt))
+        await self._tools.nc.publish(subjects.control(self.stream), message)
+
+    async def _generate(self, decision: continuation.Continue, fence: int | None) -> None:
+        assert self.writer is not None  # noqa: S101 - set by _serve
+        self._finished = {g.choice for groups in decision.replay for g in groups if g.finish}
+        self._body = await self._load_body()
+        job = Job(self._request, self._body, decision.replay, self._tools.settings.chunking)
+        steps = await self._tools.engine.generate(job)
+        async with contextlib.aclosing(steps):
+            await self.writer.start(self._tools.worker, self.delivery.ack, fence)
+            self._started, self.last_step = True, time.monotonic()
+            await self._copy(steps, self.writer)
+
+    async def _copy(self, steps: AsyncGenerator[Step, None], writer: LogWriter) -> None:
+        async for step in steps:
+            self.last_step, self.produced = time.monotonic(), True
+            self._finished.update(g.choice for g in step.groups if g.finish)
+            if step.usage is None:
+                await writer.write(step.groups, step.frames)
+                continue
+            await writer.end("finished", step.groups, step.frames, step.usage)
+            await self._tools.intake.acknowledge(self.delivery)
+            return
+        raise TailraceError(ErrorCode.ENGINE_FAILED, "the engine ended without finishing the answer")
+
+    async def _load_body(self) -> bytes:
+        if self._request.body_object:
+            return await payloads.load(self._tools.js, self._request.body_object)
+        return bytes(self._request.body)
+
+    async def _stopped(self, reason: StopReason) -> None:
+        log.info("generation.stopped stream=%s reason=%s", self.stream, reason.value)
+        if reason is StopReason.SUPERSEDED:
+            await self._tools.intake.release(self.delivery)
+        elif reason is StopReason.CANCELLED:
+            await self._end_cancelled()
+        elif reason is StopReason.TOTAL_TIMEOUT:
+            await self._end_at_limit()
+        else:
+            await self._hand_over()
+
+    async def _refused(self, error: TailraceError) -> None:
+        """An engine that failed midway may be this worker's trouble alone: another attempt shall try."""
+        if error.code is ErrorCode.ENGINE_FAILED and self._started:
+            log.warning("generation.engine_failed stream=%s detail=%s", self.stream, error.message)
+            await self._hand_over()
+        else:
+            await self._fail(error)
+
+    async def _hand_over(self) -> None:
+        if self.writer is not None:
+            await self.writer.checkpoint()
+        await self._tools.intake.hand_back(self.delivery)
+
+    async def _end_cancelled(self) -> None:
+        if self.writer is not None:
+            await self.writer.end("cancelled", error=TailraceError(ErrorCode.CANCELLED))
+        await self._tools.intake.acknowledge(self.delivery)
+
+    async def _end_at_limit(self) -> None:
+        """The total time is over: a stream ends gracefully with what there is; a single answer cannot be cut."""
+        if not self._request.streaming or not self.produced or self.writer is None:
+            await self._fail(TailraceError(ErrorCode.TOTAL_TIMEOUT))
+            return
+        open_choices = [i for i in range(self._choices()) if i not in self._finished]
+        frame = length_frame(self._request, self._tools.settings.model, open_choices)
+        await self.writer.end("finished", frames=(frame,))
+        await self._tools.intake.acknowledge(self.delivery)
+
+    def _choices(self) -> int:
+        body = msgspec.json.decode(self._body or b"{}")
+        return int(body.get("n") or 1) if isinstance(body, dict) else 1
+
+    async def _fail(self, error: TailraceError) -> None:
+        log.info("generation.failed stream=%s code=%s", self.stream, error.code)
+        writer = self.writer or self._new_writer(self._request.first_position - 1)
+        await writer.end("failed", error=error)
+        await self._tools.intake.acknowledge(self.delivery)

@@ -1,0 +1,224 @@
+"""The worker: connects the engine to the queue and the log, and sees to it that nothing it holds is forgotten."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from tailrace_broker.connection import close, connect
+from tailrace_protocol import subjects
+from tailrace_protocol.control import Cancel, Superseded, decode_control
+from tailrace_protocol.reports import WorkerReport, WorkerState
+from tailrace_protocol.requests import decode_request
+from tailrace_protocol.settings import WorkerSettings
+from tailrace_protocol.subjects import ModelKey
+from tailrace_protocol.wire import MalformedMessageError, encode
+
+from tailrace_worker import drain
+from tailrace_worker.engines.engine import Engine
+from tailrace_worker.generation import Generation, StopReason, Tools
+from tailrace_worker.intake import Delivery, Intake
+from tailrace_worker.peers import Peers
+
+log = logging.getLogger("tailrace.worker")
+
+_REPORT_EVERY_S = 0.5
+_CHECKPOINT_EVERY_S = 1.0
+_KEEP_ALIVES_PER_ACK_WAIT = 4
+_DRAIN_ROUND_S = 0.6
+
+
+class Worker:
+    """One engine, serving one model's queue until `stop` is set."""
+
+    def __init__(self, settings: WorkerSettings, engine: Engine) -> None:
+        self.name = subjects.random_token(8)
+        self._settings = settings
+        self._engine = engine
+        self._model = ModelKey(settings.namespace, settings.model)
+        self._state: WorkerState = "starting"
+        self._progress = "starting"
+        self._peers = Peers(self.name)
+        self._running: dict[str, Generation] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._nc: Client
+        self._js: JetStreamContext
+        self._intake: Intake
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Load the engine, serve until `stop` is set or the engine dies, then drain.
+
+        Raises:
+            TailraceError: the broker or the engine cannot be started, or the engine died.
+        """
+        name = subjects.worker_client_name(self.name)
+        self._nc = await connect(self._settings.nats, name, on_reconnect=self._on_reconnect)
+        self._js = self._nc.jetstream()
+        self._intake = Intake(self._nc, self._model, self._engine.capacity, self._accept)
+        reporting = asyncio.create_task(self._every(_REPORT_EVERY_S, self._report))
+        try:
+            await self._load(stop)
+            if not stop.is_set():
+                await self._serve_until(stop)
+        finally:
+            reporting.cancel()
+            await self._engine.stop()
+            await close(self._nc)
+
+    async def _load(self, stop: asyncio.Event) -> None:
+        self._state = "loading"
+        loading = asyncio.create_task(self._engine.start(self._say))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not loading.done():
+            loading.cancel()
+            await asyncio.wait({loading})
+            return
+        await loading
+
+    async def _serve_until(self, stop: asyncio.Event) -> None:
+        await self._subscribe()
+        self._state, self._progress = "ready", ""
+        await self._intake.open()
+        log.info("worker.ready worker=%s model=%s capacity=%d", self.name, self._model, self._engine.capacity)
+        keep_alive = self._settings.ack_wait_s / _KEEP_ALIVES_PER_ACK_WAIT
+        upkeep = [
+            asyncio.create_task(self._every(keep_alive, self._keep_alive)),
+            asyncio.create_task(self._every(_CHECKPOINT_EVERY_S, self._checkpoint)),
+        ]
+        try:
+            await self._wait(stop)
+            await self._drain()
+        finally:
+            for task in upkeep:
+                task.cancel()
+
+    async def _wait(self, stop: asyncio.Event) -> None:
+        while not stop.is_set() and self._engine.healthy:
+            try:
+                await asyncio.wait_for(stop.wait(), _REPORT_EVERY_S)
+            except TimeoutError:
+                continue
+
+    async def _subscribe(self) -> None:
+        await self._nc.subscribe(subjects.controls_of_model(self._model), cb=self._on_control)
+        await self._nc.subscribe(subjects.worker_report(self._model, "*"), cb=self._peers.on_message)
+        leaders = f"$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.{subjects.log_stream(self._model)}"
+        await self._nc.subscribe(leaders, cb=self._on_leader_elected)
+
+    def _say(self, progress: str) -> None:
+        self._progress = progress
+        log.info("engine.progress worker=%s progress=%s", self.name, progress)
+
+    def _accept(self, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._run(delivery))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, delivery: Delivery) -> None:
+        try:
+            request = decode_request(delivery.data)
+        except MalformedMessageError as error:
+            log.error("request.malformed error=%s", error)
+            await self._nc.publish(delivery.ack, b"+TERM")
+            await self._intake.release(delivery)
+            return
+        if self._state != "ready":
+            await self._intake.hand_back(delivery)
+            return
+        tools = Tools(self.name, self._nc, self._js, self._engine, self._intake, self._settings)
+        generation = Generation(tools, request, delivery)
+        if (older := self._running.get(request.stream)) is not None:
+            older.stop(StopReason.SUPERSEDED)
+        self._running[request.stream] = generation
+        try:
+            await generation.run()
+        finally:
+            if self._running.get(request.stream) is generation:
+                del self._running[request.stream]
+
+    async def _on_control(self, message: Msg) -> None:
+        generation = self._running.get(message.subject.removeprefix("tr.ctl."))
+        if generation is None:
+            return
+        try:
+            control = decode_control(message.data)
+        except MalformedMessageError as error:
+            log.warning("control.malformed error=%s", error)
+            return
+        if isinstance(control, Cancel):
+            generation.stop(StopReason.CANCELLED)
+        elif isinstance(control, Superseded) and control.attempt > generation.delivery.attempt:
+            generation.stop(StopReason.SUPERSEDED)
+
+    async def _on_reconnect(self) -> None:
+        log.info("broker.reconnected worker=%s", self.name)
+        if self._state == "ready":
+            await self._intake.forget_pulls()
+        await self._republish()
+
+    async def _on_leader_elected(self, _: Msg) -> None:
+        await self._republish()
+
+    async def _republish(self) -> None:
+        for generation in list(self._running.values()):
+            if generation.writer is not None:
+                await generation.writer.republish()
+
+    async def _keep_alive(self) -> None:
+        await self._intake.keep_alive()
+        await self._intake.demand()
+        now, limits = time.monotonic(), self._settings.timeouts
+        for generation in list(self._running.values()):
+            allowed = limits.between_tokens_s if generation.produced else limits.first_token_s
+            if now - generation.last_step > allowed:
+                generation.stop(StopReason.STALLED)
+            elif now - generation.delivery.received + generation.delivery.waited_s > limits.total_s:
+                generation.stop(StopReason.TOTAL_TIMEOUT)
+
+    async def _checkpoint(self) -> None:
+        writers = [g.writer for g in self._running.values() if g.writer is not None]
+        if self._nc.is_connected:
+            await asyncio.gather(*(writer.checkpoint() for writer in writers))
+
+    async def _report(self) -> None:
+        report = WorkerReport(
+            worker=self.name,
+            namespace=self._model.namespace,
+            model=self._model.name,
+            state=self._state,
+            capacity=self._engine.capacity,
+            active=len(self._running),
+            progress=self._progress,
+        )
+        if self._nc.is_connected:
+            await self._nc.publish(subjects.worker_report(self._model, self.name), encode(report))
+
+    async def _every(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await action()
+            except (NatsError, TimeoutError) as error:
+                log.warning("upkeep.failed error=%s", type(error).__name__)
+            await asyncio.sleep(seconds)
+
+    async def _drain(self) -> None:
+        self._state = "draining"
+        await self._intake.stop_pulling()
+        deadline = time.monotonic() + self._settings.drain_s
+        while self._running:
+            now = time.monotonic()
+            decision = drain.plan(len(self._running), self._peers.free_slots(now), deadline - now)
+            log.info("worker.draining worker=%s reason=%s", self.name, decision.reason)
+            for generation in drain.youngest(list(self._running.values()), decision.hand_over):
+                generation.stop(StopReason.HAND_OVER)
+            await asyncio.sleep(0 if deadline <= now else min(_DRAIN_ROUND_S, deadline - now))
+            if deadline <= now:
+                break
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=5)
