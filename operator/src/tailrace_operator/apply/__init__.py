@@ -1,0 +1,1 @@
+"""Carrying out what `render` decided: create or update, and leave alone what is right already."""

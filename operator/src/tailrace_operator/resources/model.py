@@ -1,0 +1,134 @@
+"""StreamingModel: what an app team applies to get streams of a model."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+from tailrace_protocol.subjects import ModelKey
+
+from tailrace_operator.resources.block import Block, Rule
+from tailrace_operator.resources.engine import Engine
+from tailrace_operator.resources.placement import EnvVar, Resources
+from tailrace_operator.resources.policies import (
+    Chunking,
+    Disconnect,
+    Drain,
+    Failover,
+    Limits,
+    Queue,
+    Replay,
+    Timeouts,
+)
+from tailrace_operator.resources.source import Model
+from tailrace_operator.resources.status import Status
+
+GROUP = "tailrace.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+MAX_NAME = 40
+
+_LABEL_VALUE = Field(max_length=63)
+
+
+def _gpus_suffice(spec: "Spec") -> bool:
+    if spec.engine.vllm is None or spec.resources.gpu is None:
+        return True
+    return spec.engine.vllm.tensor_parallel_size <= spec.resources.gpu.count
+
+
+class Spec(Block):
+    """What runs, and how its streams are treated."""
+
+    rules = (
+        Rule(
+            cel="has(self.engine.vllm) == has(self.model)",
+            message="engine.vllm needs model.source; engine.simulated has no model, so leave model out",
+            holds=lambda spec: (spec.engine.vllm is None) == (spec.model is None),
+            field="model",
+        ),
+        Rule(
+            cel="!has(self.engine.vllm) || !has(self.resources.gpu) "
+            "|| self.engine.vllm.tensorParallelSize <= self.resources.gpu.count",
+            message="engine.vllm.tensorParallelSize must not exceed resources.gpu.count",
+            holds=_gpus_suffice,
+            field="engine",
+        ),
+    )
+
+    model: Model | None = Field(default=None, description="The weights. Required with engine.vllm.")
+    engine: Engine = Field(description="What generates the tokens.")
+    replicas: int = Field(default=1, ge=0, le=1000, description="Workers. The scale subresource sets this field.")
+    resources: Resources = Field(default=Resources(), description="What each worker asks of its node.")
+    node_selector: dict[str, Annotated[str, _LABEL_VALUE]] = Field(
+        default={}, max_length=32, description="Labels that a worker's node must have."
+    )
+    env: list[EnvVar] = Field(
+        default=[],
+        max_length=64,
+        description="Environment variables of the workers (OMP_NUM_THREADS, NCCL_DEBUG, …).",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    chunking: Chunking = Field(default=Chunking(), description="How tokens are gathered into events.")
+    timeouts: Timeouts = Field(default=Timeouts(), description="How long each phase of a request may take.")
+    replay: Replay = Field(default=Replay(), description="How long streams can be read again.")
+    queue: Queue = Field(default=Queue(), description="Requests that wait for a worker.")
+    disconnect: Disconnect = Field(default=Disconnect(), description="What a client's disconnect does.")
+    failover: Failover = Field(default=Failover(), description="When another worker continues a stream.")
+    drain: Drain = Field(default=Drain(), description="How a worker stops.")
+    limits: Limits = Field(default=Limits(), description="What is refused.")
+
+
+class Metadata(Block):
+    """The part of Kubernetes' object metadata that Tailrace reads; the rest is left alone."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    namespace: str = "default"
+    uid: str | None = None
+    creation_timestamp: str | None = None
+
+
+class StreamingModel(Block):
+    """A model, served as resumable token streams."""
+
+    rules = (
+        Rule(
+            cel=f"self.metadata.name.size() <= {MAX_NAME} "
+            "&& self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+            message=f"metadata.name must be a DNS label (a-z, 0-9 and '-') of at most {MAX_NAME} characters",
+            holds=lambda model: model.name_is_label(model.metadata.name),
+        ),
+    )
+    kind_name: ClassVar[str] = "StreamingModel"
+
+    api_version: Literal["tailrace.dev/v1alpha1"] = Field(description="Version of this schema.")
+    kind: Literal["StreamingModel"] = Field(description="Always StreamingModel.")
+    metadata: Metadata
+    spec: Spec = Field(description="What runs, and how its streams are treated.")
+    status: Status | None = Field(default=None, description="What the operator sees; written by it alone.")
+
+    @staticmethod
+    def name_is_label(name: str) -> bool:
+        """Whether `name` can be a model's name: it becomes part of subjects and of children's names."""
+        inner = name.replace("-", "a")
+        return (
+            0 < len(name) <= MAX_NAME
+            and inner.isalnum()
+            and inner.isascii()
+            and inner == inner.lower()
+            and (name[0] != "-" and name[-1] != "-")
+        )
+
+    @property
+    def key(self) -> ModelKey:
+        """The model's name on the broker."""
+        return ModelKey(self.metadata.namespace, self.metadata.name)
+
+    @classmethod
+    def parse(cls, document: Any) -> "StreamingModel":
+        """The model that a document (as read from YAML or JSON) describes.
+
+        Raises:
+            pydantic.ValidationError: with the field's path and what is wrong with it.
+        """
+        return cls.model_validate(document, by_alias=True, by_name=False)
