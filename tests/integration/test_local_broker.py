@@ -146,5 +146,13 @@ async def test_passwords_are_readable_by_their_owner_only(broker, tmp_path):
     secret_files = [*(tmp_path / "secrets").iterdir(), tmp_path / "run" / "nats.conf"]
 
     assert {stat.S_IMODE(file.stat().st_mode) for file in secret_files} == {0o600}
-    with pytest.raises(NatsError):
-        await nats.connect(broker.url, user="worker", password="wrong", allow_reconnect=False)
+
+
+async def test_a_wrong_password_is_refused(broker):
+    reader, writer = await asyncio.open_connection("127.0.0.1", broker.port)
+    await reader.readline()
+    writer.write(b'CONNECT {"verbose":false,"user":"worker","pass":"wrong"}\r\nPING\r\n')
+
+    assert b"Authorization Violation" in await asyncio.wait_for(reader.readline(), 2)
+    writer.close()
+    await writer.wait_closed()

@@ -120,8 +120,9 @@ class LocalBroker:
     @asynccontextmanager
     async def connect(self, user: str = "operator") -> AsyncIterator[Client]:
         """A connection as `user`."""
+        password = self.credentials.password(user)
         client = await nats.connect(
-            self.url, user=user, password=self.credentials.password(user), allow_reconnect=False, connect_timeout=2
+            self.url, name=f"tailrace-{user}", user=user, password=password, allow_reconnect=False, connect_timeout=2
         )
         try:
             yield client

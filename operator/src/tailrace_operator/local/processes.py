@@ -69,6 +69,7 @@ class Child:
         self.program = program
         self._process = process
         self._reaper = reaper
+        self._gone = False
 
     @classmethod
     async def start(cls, program: Program, reaper: Reaper) -> "Child":
@@ -103,8 +104,10 @@ class Child:
     async def wait(self) -> int:
         """Wait for its end, and end what is left of its group with it."""
         code = await self._process.wait()
-        self._kill_group()
-        self._reaper.forget(self.pid)
+        if not self._gone:
+            self._gone = True
+            self._kill_group()
+            self._reaper.forget(self.pid)
         return code
 
     async def stop(self) -> int:
@@ -116,9 +119,14 @@ class Child:
                 return await asyncio.wait_for(self.wait(), self.program.stop_within_s)
         return await self.kill()
 
+    def kill_now(self) -> None:
+        """Kill it and its group, without waiting for its end."""
+        if not self._gone:
+            self._kill_group()
+
     async def kill(self) -> int:
         """Kill it and its group at once."""
-        self._kill_group()
+        self.kill_now()
         return await asyncio.wait_for(self.wait(), _KILL_PATIENCE_S)
 
     def _kill_group(self) -> None:

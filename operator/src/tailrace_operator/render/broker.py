@@ -93,6 +93,7 @@ def models_entry(model: StreamingModel) -> EntryObject:
         on_disconnect=spec.disconnect.policy,
         disconnect_grace_s=spec.disconnect.grace.seconds,
         queue_timeout_s=spec.timeouts.queue.seconds,
+        total_timeout_s=spec.timeouts.total.seconds,
         max_body_bytes=int(spec.limits.max_body_bytes.value),
         max_model_len=(spec.engine.vllm.context_length or 0) if spec.engine.vllm else 0,
     )

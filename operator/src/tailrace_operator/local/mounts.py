@@ -1,0 +1,78 @@
+"""A pod's volumes as directories of this machine, and its paths rewritten to them.
+
+A container sees `/etc/tailrace/worker.json`; a process sees the file where it really lies. Only whole paths below a
+mount are rewritten, in commands, variables and the strings of mounted JSON files.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tailrace_operator.render import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the machine keeps what pods mount. `model_root` is what `/models` of a node stands for."""
+
+    configs: Path
+    secrets: Path
+    model_root: Path
+    node_model_root: str = "/models"
+
+    def directory(self, volume: Manifest) -> Path:
+        """The directory that stands for a volume."""
+        if "configMap" in volume:
+            return self.configs / str(volume["configMap"]["name"])
+        if "secret" in volume:
+            return self.secrets
+        path = str(volume["hostPath"]["path"])
+        return Path(_moved(path, self.node_model_root, self.model_root))
+
+
+@dataclass(frozen=True, slots=True)
+class Mounts:
+    """The mounts of one container: path in the container → directory on the machine."""
+
+    directories: Mapping[str, Path]
+
+    @classmethod
+    def of(cls, pod: Manifest, places: Places) -> "Mounts":
+        """The mounts of the pod's only container."""
+        volumes = {volume["name"]: places.directory(volume) for volume in pod["volumes"]}
+        mounts = pod["containers"][0]["volumeMounts"]
+        return cls({mount["mountPath"]: volumes[mount["name"]] for mount in mounts})
+
+    def rewritten(self, value: Any) -> Any:
+        """`value` with every path below a mount, in strings at any depth, as a path of the machine."""
+        match value:
+            case str():
+                return self._path(value)
+            case list():
+                return [self.rewritten(item) for item in value]
+            case dict():
+                return {key: self.rewritten(item) for key, item in value.items()}
+            case _:
+                return value
+
+    def write_config(self, config: Manifest, places: Places) -> None:
+        """Put a ConfigMap's JSON files where its volume is."""
+        directory = places.configs / str(config["metadata"]["name"])
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in config["data"].items():
+            (directory / name).write_text(json.dumps(self.rewritten(json.loads(text)), indent=2) + "\n")
+
+    def _path(self, text: str) -> str:
+        for mount, directory in self.directories.items():
+            moved = _moved(text, mount, directory)
+            if moved != text:
+                return moved
+        return text
+
+
+def _moved(path: str, root: str, to: Path) -> str:
+    if path == root or path.startswith(root + "/"):
+        return str(to) + path[len(root) :]
+    return path

@@ -1,0 +1,50 @@
+"""Which programs a local run consists of: the rendered Deployments, replica by replica."""
+
+from collections.abc import Sequence
+
+from tailrace_operator.local.options import LocalOptions
+from tailrace_operator.local.pods import Machine, programs_of, with_own_config
+from tailrace_operator.local.processes import Program
+from tailrace_operator.render import RenderSettings, render, render_gateway
+from tailrace_operator.resources import StreamingModel
+
+#: The local gateways' patience with their clients when they stop, in seconds.
+_GATEWAY_SHUTDOWN_S = 5.0
+
+
+def programs(
+    models: Sequence[StreamingModel], options: LocalOptions, broker_url: str
+) -> tuple[list[Program], list[Program]]:
+    """Gateways and workers of `models`; their settings files are written."""
+    machine = Machine(options.places, options.logs)
+    workers = [program for model in models for program in _workers(model, options, broker_url, machine)]
+    gateways = [
+        program
+        for number, port in enumerate(options.ports, start=1)
+        for program in _gateway(models, options, number, _settings(broker_url, port), machine)
+    ]
+    return gateways, workers
+
+
+def _workers(model: StreamingModel, options: LocalOptions, broker_url: str, machine: Machine) -> list[Program]:
+    python = options.worker_python if model.spec.engine.vllm else options.python
+    config, deployment = render(model, _settings(broker_url, options.port)).manifests
+    return programs_of(deployment, config, python, machine)
+
+
+def _gateway(
+    models: Sequence[StreamingModel], options: LocalOptions, number: int, settings: RenderSettings, machine: Machine
+) -> list[Program]:
+    config, deployment, _ = render_gateway(models[0].metadata.namespace, models, settings)
+    one, own = with_own_config(deployment, config, number)
+    return programs_of(one, own, options.python, machine, first=number)
+
+
+def _settings(broker_url: str, port: int) -> RenderSettings:
+    return RenderSettings(
+        nats_servers=(broker_url,),
+        gateway_replicas=1,
+        gateway_host="127.0.0.1",
+        gateway_port=port,
+        gateway_shutdown_s=_GATEWAY_SHUTDOWN_S,
+    )

@@ -1,0 +1,16 @@
+"""Print the Makefile's commands: every target that has a `##` comment, one line each."""
+
+import re
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Read the Makefile that the first argument names."""
+    text = Path(sys.argv[1]).read_text()
+    for name, words in re.findall(r"^([a-z-]+):[^#\n]*## (.+)$", text, re.MULTILINE):
+        print(f"  make {name:<12} {words}")
+
+
+if __name__ == "__main__":
+    main()
