@@ -29,24 +29,30 @@ class Logged:
     time: float
 
 
-async def read_log(js: JetStreamContext, stream: StreamId, after: int = 0) -> AsyncIterator[Logged]:
-    """The stream's events after the broker's sequence `after`, in broker order, as they are now.
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a log's events, the broker sequence up to which they were read, and whether there are more."""
+
+    entries: list[Logged]
+    sequence: int
+    more: bool
+
+
+async def read_page(js: JetStreamContext, stream: StreamId, after: int = 0) -> Page:
+    """Up to 256 of the stream's events after the broker's sequence `after`, in broker order, as they are now.
 
     Raises:
         nats.errors.Error: the broker does not answer.
     """
-    while True:
-        messages = await _page(js, stream, after)
-        for message in messages:
-            after = message.seq or after
-            if (logged := _logged(message)) is not None:
-                yield logged
-        if not messages or _header(messages[-1], "Nats-Num-Pending") == "0":
-            return
+    messages = await _messages(js, stream, after)
+    if not messages:
+        return Page([], after, more=False)
+    entries = [logged for message in messages if (logged := _logged(message)) is not None]
+    return Page(entries, messages[-1].seq or after, _header(messages[-1], "Nats-Num-Pending") != "0")
 
 
 async def read_log_at_leader(js: JetStreamContext, stream: StreamId) -> AsyncIterator[Logged]:
-    """Like `read_log`, but from the stream's leader: slower, and true even during a change of replicas."""
+    """The stream's events from its leader: slower than pages, and true even during a change of replicas."""
     name, subject, after = subjects.log_stream(stream.key), subjects.log(stream), 0
     while True:
         try:
@@ -58,7 +64,7 @@ async def read_log_at_leader(js: JetStreamContext, stream: StreamId) -> AsyncIte
             yield logged
 
 
-async def _page(js: JetStreamContext, stream: StreamId, after: int) -> list[RawStreamMsg]:
+async def _messages(js: JetStreamContext, stream: StreamId, after: int) -> list[RawStreamMsg]:
     name, subject = subjects.log_stream(stream.key), subjects.log(stream)
     try:
         return [m async for m in get_batch(js, name, batch=_BATCH, seq=after + 1, subject=subject)]

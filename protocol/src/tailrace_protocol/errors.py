@@ -85,9 +85,10 @@ TABLE: dict[ErrorCode, ErrorPolicy] = {
 }
 
 
-class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
+class ErrorBody(msgspec.Struct, frozen=True):
     """A failure as it travels in the log and to the client, in OpenAI's error shape plus what a retry needs.
 
+    Every field is always written: clients look for OpenAI's `type` and `param` even when they say nothing.
     `position` is the last good position of the stream, when some of it was delivered.
     """
 

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from tailrace_protocol.errors import ErrorBody
-from tailrace_protocol.wire import decode_kind, tags
+from tailrace_protocol.wire import NOTHING, decode_kind, normalise_raw, tags
 
 Outcome = Literal["finished", "cancelled", "failed"]
 
@@ -27,7 +27,10 @@ class TokenGroup(msgspec.Struct, frozen=True, omit_defaults=True):
     tokens: list[int]
     finish: str | None = None
     stop: int | str | None = None
-    replay: msgspec.Raw = msgspec.Raw()
+    replay: msgspec.Raw = NOTHING
+
+    def __post_init__(self) -> None:
+        normalise_raw(self, "replay")
 
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -38,19 +38,24 @@ class ModelSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     on_disconnect: OnDisconnect = "cancel"
     disconnect_grace_s: float = 2.0
     queue_timeout_s: float = 120.0
+    total_timeout_s: float = 3600.0
     max_body_bytes: int = 8 * 1024 * 1024
     max_model_len: int = 0
     v: int = 1
 
 
 class NatsSettings(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How to reach the broker. `system_*` names a user that may only subscribe to disconnect advisories."""
+    """How to reach the broker.
+
+    `system_*` names a user of the system account that may only subscribe to the disconnect advisories of `account`.
+    """
 
     servers: list[str]
     user: str = ""
     password_file: str = ""
     system_user: str = ""
     system_password_file: str = ""
+    account: str = "TAILRACE"
 
 
 class SimulatedSettings(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import uvloop
+from tailrace_broker.settings_file import SettingsError
 from tailrace_protocol.errors import TailraceError
 from tailrace_protocol.settings import WorkerSettings
 
 from tailrace_worker.engines.engine import Engine
-from tailrace_worker.settings import SettingsError, load_settings
+from tailrace_worker.settings import load_settings
 from tailrace_worker.worker import Worker
 
 log = logging.getLogger("tailrace.worker")

@@ -8,7 +8,7 @@ _OBJECTS = {"chat": "chat.completion.chunk", "completion": "text_completion"}
 
 def length_frame(request: Request, model: str, choices: list[int]) -> bytes:
     """The chunk that ends `choices` with `finish_reason: length`: there is no more, and what came is good."""
-    rest = {"delta": {}} if request.kind == "chat" else {"text": "", "logprobs": None}
+    rest: dict[str, object] = {"delta": {}} if request.kind == "chat" else {"text": "", "logprobs": None}
     chunk = {
         "id": request.response_id,
         "object": _OBJECTS[request.kind],

@@ -1,13 +1,10 @@
-"""Reading the worker's settings file: every mistake is told with the file, the field and the remedy."""
+"""The worker's settings, with the checks that no type expresses."""
 
 from pathlib import Path
 
-import msgspec
+from tailrace_broker import settings_file
+from tailrace_broker.settings_file import SettingsError
 from tailrace_protocol.settings import WorkerSettings
-
-
-class SettingsError(Exception):
-    """The settings file cannot be used; the message says why and what to do."""
 
 
 def load_settings(path: Path) -> WorkerSettings:
@@ -16,12 +13,7 @@ def load_settings(path: Path) -> WorkerSettings:
     Raises:
         SettingsError: the file is missing, not JSON, or holds a wrong value.
     """
-    try:
-        settings = msgspec.json.decode(path.read_bytes(), type=WorkerSettings)
-    except OSError as error:
-        raise SettingsError(f"cannot read settings {path}: {error.strerror}; pass --settings FILE") from error
-    except msgspec.MsgspecError as error:
-        raise SettingsError(f"wrong settings in {path}: {error}") from error
+    settings = settings_file.load_settings(path, WorkerSettings)
     if (settings.vllm is None) == (settings.simulated is None):
         raise SettingsError(f"wrong settings in {path}: set exactly one of 'vllm' and 'simulated'")
     if settings.capacity < 1:

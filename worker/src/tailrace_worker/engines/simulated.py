@@ -19,24 +19,10 @@ from tailrace_protocol.settings import SimulatedSettings
 
 from tailrace_worker.engines.engine import Job, Progress, Step
 
-_WORDS = [
-    "river",
-    "water",
-    "turbine",
-    "gate",
-    "flow",
-    "stone",
-    "bridge",
-    "mill",
-    "weir",
-    "channel",
-    "spring",
-    "delta",
-    "rain",
-    "lake",
-    "sluice",
-    "current",
-]
+_WORDS = (
+    *("river", "water", "turbine", "gate", "flow", "stone", "bridge", "mill"),
+    *("weir", "channel", "spring", "delta", "rain", "lake", "sluice", "current"),
+)
 _DEFAULT_TOKENS = 64
 _MAX_TOKENS = 1_000_000
 

@@ -1,0 +1,80 @@
+"""The models that can be asked for: a watch on the broker's bucket, which the operator fills."""
+
+import asyncio
+import logging
+
+import msgspec
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.errors import BucketNotFoundError
+from nats.js.kv import KV_DEL, KV_PURGE
+from tailrace_protocol.errors import ErrorCode, TailraceError
+from tailrace_protocol.settings import ModelSettings
+from tailrace_protocol.subjects import MODELS_BUCKET
+
+log = logging.getLogger("tailrace.gateway.catalog")
+
+_RETRY_S = 1.0
+
+
+class Catalog:
+    """The models of one namespace, by name."""
+
+    def __init__(self, namespace: str) -> None:
+        self.synced = False
+        self._namespace = namespace
+        self._models: dict[str, ModelSettings] = {}
+
+    def all(self) -> list[ModelSettings]:
+        """Every model, by name."""
+        return [self._models[name] for name in sorted(self._models)]
+
+    def get(self, name: str) -> ModelSettings:
+        """The model called `name`.
+
+        Raises:
+            TailraceError: `model_not_found`, naming what there is.
+        """
+        model = self._models.get(name)
+        if model is None:
+            known = ", ".join(sorted(self._models)) or "none yet"
+            detail = f"no model {name!r} is served here; served: {known}"
+            raise TailraceError(ErrorCode.MODEL_NOT_FOUND, detail, param="model")
+        return model
+
+    def put(self, key: str, value: bytes | None) -> None:
+        """Take in one entry of the bucket; `None` removes the model."""
+        namespace, _, name = key.partition(".")
+        if namespace != self._namespace:
+            return
+        if value is None:
+            self._models.pop(name, None)
+            return
+        try:
+            self._models[name] = msgspec.json.decode(value, type=ModelSettings)
+        except msgspec.MsgspecError as error:
+            log.error("catalog.malformed key=%s error=%s", key, error)
+
+    async def watch(self, js: JetStreamContext) -> None:
+        """Follow the bucket until cancelled, through whatever happens to the broker."""
+        while True:
+            try:
+                await self._follow(js)
+            except BucketNotFoundError:
+                log.info("catalog.waiting reason=no bucket %s yet", MODELS_BUCKET)
+            except (NatsError, TimeoutError) as error:
+                log.warning("catalog.lost error=%s", type(error).__name__)
+            await asyncio.sleep(_RETRY_S)
+
+    async def _follow(self, js: JetStreamContext) -> None:
+        bucket = await js.key_value(MODELS_BUCKET)
+        watcher = await bucket.watchall()
+        while True:
+            try:
+                entry = await watcher.updates(timeout=5)  # type: ignore[no-untyped-call]
+            except TimeoutError:
+                continue
+            if entry is None:
+                self.synced = True
+            else:
+                self.put(entry.key, None if entry.operation in (KV_DEL, KV_PURGE) else entry.value)

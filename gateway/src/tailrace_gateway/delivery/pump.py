@@ -1,0 +1,145 @@
+"""The edge that drives a reader: live events wake it, the broker's log feeds it when it is behind or in doubt."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator
+
+import msgspec
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from tailrace_broker import payloads
+from tailrace_broker.logs import read_log_at_leader, read_page
+from tailrace_protocol.errors import ErrorCode, TailraceError
+from tailrace_protocol.events import Ended, Event, Started
+from tailrace_protocol.log import LogCursor
+from tailrace_protocol.subjects import StreamId
+
+from tailrace_gateway.delivery.reader import Reader
+
+log = logging.getLogger("tailrace.gateway.delivery")
+
+_SETTLE_S = 0.05
+_REPAIR_FOR_S = 10.0
+
+
+class Pump:
+    """One open response: a reader, what wakes it, and when it last said something."""
+
+    def __init__(self, js: JetStreamContext, stream: StreamId, reader: Reader) -> None:
+        self.ended: Ended | None = None
+        self.stream = stream
+        self.reader = reader
+        self.last_sent = time.monotonic()
+        self.sent_events = 0
+        self._js = js
+        self._sequence = 0
+        self._wake = asyncio.Event()
+        self._doubt_since: float | None = None
+
+    def on_event(self, event: Event) -> None:
+        """A live event of the stream."""
+        if isinstance(event, Ended):
+            self.ended = event
+        if isinstance(event, Ended) and event.result:
+            self.reader.behind = True
+        else:
+            self.reader.feed_live(event)
+        self._wake.set()
+
+    def say(self, data: bytes) -> None:
+        """Send something that is not part of the log."""
+        self.reader.say(data)
+        self._wake.set()
+
+    def fail(self, error: TailraceError) -> None:
+        """End this response, not the stream."""
+        self.reader.fail(error)
+        self._wake.set()
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The response's body: whatever waits, as one chunk, until the stream's end."""
+        while True:
+            self._wake.clear()
+            if self.reader.ready:
+                self.last_sent = time.monotonic()
+                yield self.reader.take()
+            elif self.reader.finished:
+                return
+            else:
+                await self._advance()
+
+    async def _advance(self) -> None:
+        try:
+            if self.reader.in_doubt:
+                await self._repair()
+            elif self.reader.behind:
+                await self._catch_up()
+            else:
+                self._doubt_since = None
+                await self._wake.wait()
+        except TailraceError as error:
+            self.reader.fail(error)
+        except (NatsError, TimeoutError) as error:
+            log.warning("delivery.read_failed stream=%s error=%s", self.stream, type(error).__name__)
+            await asyncio.sleep(_SETTLE_S * 4)
+
+    async def _catch_up(self) -> None:
+        """Feed the reader one page of the log; after the last page it is live."""
+        self.reader.hold()
+        caught_up = False
+        try:
+            page = await read_page(self._js, self.stream, self._sequence)
+            for entry in page.entries:
+                self.reader.feed(await self._whole(entry.event))
+            self._sequence = page.sequence
+            caught_up = not page.more
+        finally:
+            self.reader.release(caught_up=caught_up)
+        if caught_up and self.ended is not None:
+            self.reader.feed(await self._whole(self.ended))
+
+    async def _repair(self) -> None:
+        """Something is missing: give it a moment to arrive, then ask the log's leader for the truth."""
+        now = time.monotonic()
+        self._doubt_since = self._doubt_since or now
+        if now - self._doubt_since > _REPAIR_FOR_S:
+            raise TailraceError(ErrorCode.LOG_GAP)
+        await asyncio.sleep(_SETTLE_S)
+        if self.reader.in_doubt:
+            await self._read_leader()
+
+    async def _read_leader(self) -> None:
+        self.reader.hold()
+        cursor = LogCursor()
+        trusted = False
+        try:
+            async for entry in read_log_at_leader(self._js, self.stream):
+                for ready in cursor.feed(await self._whole(entry.event)):
+                    self.reader.correct(cursor, ready)
+            trusted = cursor.position >= self.reader.cursor.position
+            if trusted:
+                self.reader.cursor = cursor
+        finally:
+            self.reader.release(caught_up=True)
+
+    async def _whole(self, event: Event) -> Event:
+        if not isinstance(event, Ended) or not event.result:
+            return event
+        frames = msgspec.json.decode(await payloads.load(self._js, event.result), type=list[msgspec.Raw])
+        return msgspec.structs.replace(event, frames=frames, result="")
+
+
+class Outcome:
+    """Waits for a stream's end: what an answer without streaming needs."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self._attempt = 0
+
+    def on_event(self, event: Event) -> None:
+        """A live event of the stream; an older attempt's end is void."""
+        if isinstance(event, Started):
+            self._attempt = max(self._attempt, event.attempt)
+        elif isinstance(event, Ended) and event.attempt >= self._attempt and not self.ended.done():
+            self.ended.set_result(event)

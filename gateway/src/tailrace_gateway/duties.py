@@ -1,0 +1,113 @@
+"""What a gateway does for its streams as time passes: heartbeats, progress, grace periods, time limits, leases."""
+
+import asyncio
+import logging
+import time
+
+from nats.errors import Error as NatsError
+from tailrace_protocol import subjects
+from tailrace_protocol.errors import ErrorCode, TailraceError
+from tailrace_protocol.reports import GatewayReport
+from tailrace_protocol.wire import encode
+
+from tailrace_gateway.closing import close_stream
+from tailrace_gateway.delivery import sse
+from tailrace_gateway.delivery.pump import Pump
+from tailrace_gateway.hub import Hub
+from tailrace_gateway.live import LiveStream
+from tailrace_gateway.workers import Workers
+
+log = logging.getLogger("tailrace.gateway.duties")
+
+_TICK_S = 0.25
+_TICKS_PER_REPORT = 2
+_TICKS_PER_LEASE = 4
+#: How long after a stream's total time its worker may still write the end itself.
+_TOTAL_MARGIN_S = 5.0
+
+
+class Duties:
+    """Ticks four times a second, over all streams, so that no stream needs a timer of its own."""
+
+    def __init__(self, hub: Hub, workers: Workers, heartbeat_s: float) -> None:
+        self.pumps: set[Pump] = set()
+        self._hub = hub
+        self._workers = workers
+        self._heartbeat_s = heartbeat_s
+        self._closing: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        tick = 0
+        while True:
+            tick += 1
+            try:
+                await self._tick(tick, time.monotonic())
+            except (NatsError, TimeoutError) as error:
+                log.warning("duties.broker_lost error=%s", type(error).__name__)
+            await asyncio.sleep(_TICK_S)
+
+    async def stop(self) -> None:
+        """Wait for what is being closed."""
+        if self._closing:
+            await asyncio.wait(set(self._closing.values()), timeout=3)
+
+    async def _tick(self, tick: int, now: float) -> None:
+        self._beat(now)
+        for live in list(self._hub.own.values()):
+            self._judge(live, now)
+        if not self._hub.nc.is_connected:
+            return
+        if tick % _TICKS_PER_LEASE == 0:
+            await self._hub.renew_leases()
+        if tick % _TICKS_PER_REPORT == 0:
+            await self._hub.nc.publish(subjects.gateway_report(self._hub.origin), encode(self._report()))
+
+    def _beat(self, now: float) -> None:
+        for pump in self.pumps:
+            if now - pump.last_sent >= self._heartbeat_s:
+                pump.last_sent = now
+                pump.say(self._sign_of_life(pump, now))
+
+    def _sign_of_life(self, pump: Pump, now: float) -> bytes:
+        live = self._hub.own.get(str(pump.stream))
+        if live is None or live.started is not None:
+            return sse.HEARTBEAT
+        return self.progress(pump, now)
+
+    def progress(self, pump: Pump, now: float) -> bytes:
+        """Why the stream waits, in the form that its client can take."""
+        state = self._workers.describe(pump.stream.key, now)
+        return sse.named("progress", state) if pump.reader.verbose else sse.comment(str(state["detail"]))
+
+    def _judge(self, live: LiveStream, now: float) -> None:
+        if live.ended is not None:
+            if not live.listeners:
+                self._hub.forget(live.stream)
+        elif live.cancel_requested or live.to_cancel(now):
+            self._close(live, TailraceError(ErrorCode.CANCELLED))
+        elif live.queue_timed_out(now):
+            self._close(live, TailraceError(ErrorCode.QUEUE_TIMEOUT))
+        elif now - live.accepted > live.model.total_timeout_s + _TOTAL_MARGIN_S:
+            self._close(live, TailraceError(ErrorCode.TOTAL_TIMEOUT))
+
+    def _close(self, live: LiveStream, error: TailraceError) -> None:
+        name = str(live.stream)
+        if name not in self._closing:
+            task = asyncio.create_task(self._close_quietly(live, error))
+            self._closing[name] = task
+            task.add_done_callback(lambda _: self._closing.pop(name, None))
+
+    async def _close_quietly(self, live: LiveStream, error: TailraceError) -> None:
+        try:
+            await close_stream(self._hub, live, error)
+        except (NatsError, TimeoutError) as failure:
+            log.warning("stream.close_retried stream=%s error=%s", live.stream, type(failure).__name__)
+
+    def _report(self) -> GatewayReport:
+        streams: dict[str, int] = {}
+        for live in self._hub.own.values():
+            if live.ended is None:
+                key = str(live.stream.key)
+                streams[key] = streams.get(key, 0) + 1
+        return GatewayReport(gateway=self._hub.origin, connections=self._hub.open_readers(), streams=streams)

@@ -1,0 +1,91 @@
+"""A stream that this gateway has an eye on: one that it accepted, or one that it delivers for another gateway.
+
+It holds no history. It knows who writes, whether the end came, who reads, and what the request wants to happen when
+nobody does.
+"""
+
+import asyncio
+import time
+from typing import Protocol
+
+from tailrace_protocol.events import Ended, Event, Started
+from tailrace_protocol.settings import ModelSettings, OnDisconnect
+from tailrace_protocol.subjects import StreamId
+
+
+class Listener(Protocol):
+    """Whoever wants the live events of a stream."""
+
+    def on_event(self, event: Event) -> None:
+        """A live event, in the order of arrival."""
+        ...
+
+
+class LiveStream:
+    """`own` streams were accepted here; their disconnect policy, timeouts and hand-backs are this gateway's duty."""
+
+    def __init__(self, stream: StreamId, model: ModelSettings, *, own: bool, policy: OnDisconnect) -> None:
+        self.stream = stream
+        self.model = model
+        self.own = own
+        self.policy = policy
+        self.accepted = time.monotonic()
+        self.queue_sequence = 0
+        self.cancel_requested = False
+        self.started: Started | None = None
+        self.ended: Ended | None = None
+        self.first_sign = asyncio.Event()
+        self.end_seen = asyncio.Event()
+        self.listeners: list[Listener] = []
+        self.unwatched_since: float | None = None
+        self._leases: dict[str, float] = {}
+
+    def on_event(self, event: Event) -> None:
+        """Note what concerns the stream as a whole, and pass the event on."""
+        if isinstance(event, Started):
+            if self.started is None or event.attempt >= self.started.attempt:
+                self.started = event
+            self.first_sign.set()
+        elif isinstance(event, Ended) and event.attempt >= self.attempt:
+            self.ended = event
+            self.first_sign.set()
+            self.end_seen.set()
+        for listener in self.listeners:
+            listener.on_event(event)
+
+    @property
+    def attempt(self) -> int:
+        """The latest attempt seen; 0 before the first."""
+        return self.started.attempt if self.started is not None else 0
+
+    def attach(self, listener: Listener) -> None:
+        """Somebody reads the stream."""
+        self.listeners.append(listener)
+        self.unwatched_since = None
+
+    def detach(self, listener: Listener, now: float) -> None:
+        """That reader left."""
+        if listener in self.listeners:
+            self.listeners.remove(listener)
+        if not self.listeners:
+            self.unwatched_since = now
+
+    def lease(self, gateway: str, until: float, now: float) -> None:
+        """Another gateway has readers until `until` (monotonic seconds); `until` in the past ends its lease."""
+        self._leases[gateway] = until
+        if until <= now and not self.listeners:
+            self.unwatched_since = now
+
+    def to_cancel(self, now: float) -> bool:
+        """Whether nobody has read the stream for the grace period, and the request does not want it to go on."""
+        if not self.own or self.policy == "continue" or self.ended is not None or self.unwatched_since is None:
+            return False
+        if any(until > now for until in self._leases.values()):
+            self.unwatched_since = now
+            return False
+        return now - self.unwatched_since >= self.model.disconnect_grace_s
+
+    def queue_timed_out(self, now: float) -> bool:
+        """Whether no worker took the request in time."""
+        waiting = self.own and self.started is None and self.ended is None
+        return waiting and now - self.accepted > self.model.queue_timeout_s

@@ -1,0 +1,92 @@
+"""A stream as an HTTP response: server-sent events, or one answer."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+from nats.errors import Error as NatsError
+from sse_starlette import EventSourceResponse
+from tailrace_protocol.events import Ended
+from tailrace_protocol.settings import ModelSettings
+
+from tailrace_gateway.delivery.pump import Outcome, Pump
+from tailrace_gateway.duties import Duties
+from tailrace_gateway.live import LiveStream
+from tailrace_gateway.service import Service, failure_of
+
+#: How long the response's status waits for a worker to accept or refuse the request.
+_HOLD_S = 0.25
+STREAM_HEADER = "Tailrace-Stream-Id"
+
+
+def sse_response(service: Service, duties: Duties, pump: Pump, model: ModelSettings) -> Response:
+    """The stream from the reader's position on, as it grows. Heartbeats are ours: the library's break SDKs."""
+    headers = {STREAM_HEADER: str(pump.stream), "Cache-Control": "no-cache, no-transform"}
+    return EventSourceResponse(_body(service, duties, pump, model), headers=headers, ping=0, sep="\n")
+
+
+async def _body(service: Service, duties: Duties, pump: Pump, model: ModelSettings) -> AsyncGenerator[bytes, None]:
+    live = service.hub.own.get(str(pump.stream)) or await service.hub.attach(pump.stream, model, pump)
+    if pump not in live.listeners:
+        live.attach(pump)
+    duties.pumps.add(pump)
+    if pump.reader.verbose and live.own and live.started is None:
+        pump.say(duties.progress(pump, time.monotonic()))
+    try:
+        async for chunk in pump.chunks():
+            yield chunk
+        outcome = live.ended.outcome if live.ended is not None else "replayed"
+        service.metrics.ended.labels(model.name, outcome).inc()
+    finally:
+        duties.pumps.discard(pump)
+        with contextlib.suppress(NatsError):
+            await service.hub.detach(live, pump)
+
+
+async def hold_for_refusal(service: Service, live: LiveStream) -> None:
+    """Wait a moment, so that a request that a worker refuses gets its proper status and not a broken stream.
+
+    Raises:
+        TailraceError: what the worker refused the request with.
+    """
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(live.first_sign.wait(), _HOLD_S)
+        service.metrics.first_event.labels(live.model.name).observe(time.monotonic() - live.accepted)
+    if live.ended is not None and live.started is None and live.ended.error is not None:
+        raise failure_of(live.ended)
+
+
+async def answer_response(service: Service, request: Request, live: LiveStream, outcome: Outcome) -> Response:
+    """The complete answer; a client that goes away before it is treated like one that leaves a stream."""
+    try:
+        ended = live.ended or await _end_of(service, live, outcome, request)
+        if ended is None:
+            return Response(status_code=499)
+        headers = {STREAM_HEADER: str(live.stream)}
+        return Response(await service.answer(ended), 200, headers, "application/json")
+    finally:
+        with contextlib.suppress(NatsError):
+            await service.hub.detach(live, outcome)
+
+
+async def _end_of(service: Service, live: LiveStream, outcome: Outcome, request: Request) -> Ended | None:
+    if not live.own:
+        _, end = await service.find(live.stream)
+        if end is not None and isinstance(end.event, Ended):
+            return end.event
+    leaving = asyncio.create_task(_disconnect(request))
+    try:
+        either: set[asyncio.Future[Any]] = {outcome.ended, leaving}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return outcome.ended.result() if outcome.ended.done() else None
+    finally:
+        leaving.cancel()
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

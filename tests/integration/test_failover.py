@@ -1,0 +1,110 @@
+"""A worker that dies, hangs or leaves is replaced in the middle of a sentence, on the same open connection."""
+
+import asyncio
+import signal
+import time
+
+import pytest
+from stack import chat, stream
+
+VERBOSE = {"Tailrace-Events": "all"}
+
+
+class Fault:
+    """Sends a signal to the writing worker at the 20th event, and keeps the longest pause that the client saw."""
+
+    def __init__(self, stack, number, at=20):
+        self.stack, self.number, self.at = stack, number, at
+        self.times = []
+        self.victim = None
+        self.happened = asyncio.Event()
+
+    def __call__(self, frames):
+        self.times.append(time.monotonic())
+        if len(frames) >= self.at and self.victim is None:
+            self.victim = self.stack.writer(frames)
+            self.victim.signal(self.number)
+            self.happened.set()
+
+    @property
+    def longest_pause(self):
+        return max(b - a for a, b in zip(self.times, self.times[1:], strict=False))
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM])
+async def test_another_worker_continues_the_sentence(stack, client, fault):
+    for _ in range(2):
+        await stack.worker(tokens_per_s=100)
+    gateway = await stack.gateway()
+    url, body = f"{gateway.url}/v1/chat/completions", chat(max_tokens=60)
+    undisturbed = await stream(client, "POST", url, json=body)
+    disturb = Fault(stack, fault)
+    answer = await stream(client, "POST", url, json=body, headers=VERBOSE, on_frame=disturb)
+    assert disturb.victim is not None
+    assert answer.text == undisturbed.text
+    assert answer.ids == undisturbed.ids
+    assert (answer.finish, answer.done) == ("length", True)
+    assert [a["attempt"] for a in answer.attempts] == [1, 2]
+    print(f"{fault.name}: longest pause {disturb.longest_pause * 1000:.0f} ms")
+
+
+async def test_a_hung_worker_that_wakes_up_writes_nothing_into_the_stream_it_lost(stack, client):
+    for _ in range(2):
+        await stack.worker(tokens_per_s=50)
+    gateway = await stack.gateway()
+    url, body = f"{gateway.url}/v1/chat/completions", chat(max_tokens=150)
+    undisturbed = await stream(client, "POST", url, json=body)
+    hang = Fault(stack, signal.SIGSTOP)
+
+    def wake(frames):
+        hang(frames)
+        if len(frames) == 60:
+            hang.victim.signal(signal.SIGCONT)
+
+    answer = await stream(client, "POST", url, json=body, headers=VERBOSE, on_frame=wake)
+    assert answer.text == undisturbed.text
+    assert answer.ids == undisturbed.ids
+    again = await stream(client, "GET", f"{gateway.url}/v1/streams/{answer.stream_id}")
+    assert again.text == undisturbed.text
+
+
+async def test_a_lone_worker_that_is_restarted_continues_its_stream(stack, client):
+    await stack.worker(tokens_per_s=100)
+    gateway = await stack.gateway(heartbeat_s=0.5)
+    url, body = f"{gateway.url}/v1/chat/completions", chat(max_tokens=50)
+    undisturbed = await stream(client, "POST", url, json=body)
+    kill = Fault(stack, signal.SIGKILL)
+    restarted = []
+
+    async def restart_later():
+        await kill.happened.wait()
+        await asyncio.sleep(1.5)
+        restarted.append(await stack.worker(tokens_per_s=100))
+
+    later = asyncio.create_task(restart_later())
+    answer = await stream(client, "POST", url, json=body, headers=VERBOSE, on_frame=kill)
+    await later
+    assert answer.text == undisturbed.text
+    assert answer.ids == undisturbed.ids
+    assert answer.comments, "the client saw heartbeats while nobody wrote"
+
+
+async def test_a_request_that_kills_every_worker_is_given_up(stack, client):
+    await stack.worker(tokens_per_s=1, first_token_s=30, max_attempts=2)
+    gateway = await stack.gateway()
+    url = f"{gateway.url}/v1/chat/completions"
+
+    async def kill_whoever_starts():
+        for _ in range(2):
+            worker = next(p for p in reversed(stack.processes) if p.name.startswith("worker"))
+            await asyncio.sleep(0.4)
+            worker.kill()
+            await stack.worker(tokens_per_s=1, first_token_s=30, max_attempts=2)
+
+    killing = asyncio.create_task(kill_whoever_starts())
+    answer = await stream(client, "POST", url, json=chat(max_tokens=5))
+    await killing
+    assert answer.error is not None
+    assert answer.error["code"] == "worker_lost"
+    assert answer.error["retryable"] is True
+    assert answer.finish is None
