@@ -14,9 +14,13 @@ from tailrace_protocol.log import LogCursor
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """Generate on after `position`. `replay` is what the engine rebuilds its state from."""
+    """Generate on after `position`, where attempt number `previous` left off.
+
+    `replay` is what the engine rebuilds its state from.
+    """
 
     position: int
+    previous: int
     replay: tuple[tuple[TokenGroup, ...], ...]
     reason: str
 
@@ -30,9 +34,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """End the log with this failure."""
+    """End the log with this failure, after `position`, in the name of attempt number `previous`."""
 
     position: int
+    previous: int
     error: TailraceError
     reason: str
 
@@ -53,13 +58,13 @@ def decide(attempt: int, events: Iterable[Event], max_attempts: int) -> Decision
         return Done(f"already ended: {cursor.ended.outcome}")
     if not accepted or not isinstance(accepted[0], Accepted):
         error = TailraceError(ErrorCode.REPLAY_EXPIRED, "the log of this request expired before it could be served")
-        return GiveUp(cursor.position, error, "the log has no beginning")
+        return GiveUp(cursor.position, cursor.attempt, error, "the log has no beginning")
     barren = _barren_attempts(cursor)
     if barren >= max_attempts:
         error = TailraceError(ErrorCode.WORKER_LOST, f"{barren} workers in a row were lost without writing a token")
-        return GiveUp(cursor.position, error, f"{barren} attempts without progress")
+        return GiveUp(cursor.position, cursor.attempt, error, f"{barren} attempts without progress")
     replay = tuple(tuple(e.groups) for e in accepted if isinstance(e, Delta | Ended) and e.groups)
-    return Continue(cursor.position, replay, f"attempt {attempt} continues at {cursor.position + 1}")
+    return Continue(cursor.position, cursor.attempt, replay, f"attempt {attempt} continues at {cursor.position + 1}")
 
 
 def _barren_attempts(cursor: LogCursor) -> int:

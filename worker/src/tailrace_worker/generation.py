@@ -102,7 +102,7 @@ class Generation:
             if isinstance(decision, continuation.Done):
                 await self._tools.intake.acknowledge(self.delivery)
                 return
-            self.writer = self._new_writer(decision.position)
+            self.writer = self._new_writer(decision.position, decision.previous)
             if isinstance(decision, continuation.GiveUp):
                 raise decision.error
             try:
@@ -112,12 +112,12 @@ class Generation:
                 log.info("generation.fenced stream=%s attempt=%d", self.stream, self.delivery.attempt)
         raise TailraceError(ErrorCode.LOG_CONFLICT)
 
-    def _new_writer(self, position: int) -> LogWriter:
-        return LogWriter(self._tools.nc, self._tools.js, self.stream, self.delivery.attempt, position)
+    def _new_writer(self, position: int, previous: int) -> LogWriter:
+        return LogWriter(self._tools.nc, self._tools.js, self.stream, self.delivery.attempt, position, previous)
 
     async def _decide(self) -> tuple[continuation.Decision, int | None]:
         if self.delivery.attempt == 1:
-            return continuation.Continue(self._request.first_position - 1, (), "first attempt"), None
+            return continuation.Continue(self._request.first_position - 1, 0, (), "first attempt"), None
         logged: list[Logged] = [entry async for entry in read_log_at_leader(self._tools.js, self.stream)]
         events = [entry.event for entry in logged]
         decision = continuation.decide(self.delivery.attempt, events, self._tools.settings.max_attempts)
@@ -202,6 +202,6 @@ class Generation:
 
     async def _fail(self, error: TailraceError) -> None:
         log.info("generation.failed stream=%s code=%s", self.stream, error.code)
-        writer = self.writer or self._new_writer(self._request.first_position - 1)
+        writer = self.writer or self._new_writer(self._request.first_position - 1, 0)
         await writer.end("failed", error=error)
         await self._tools.intake.acknowledge(self.delivery)

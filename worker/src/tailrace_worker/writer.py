@@ -33,12 +33,18 @@ class FencedError(Exception):
 
 
 class LogWriter:
-    """Writes the events of one attempt, from `position` on."""
+    """Writes the events of one attempt, from `position` on, where the log's `previous` attempt left it.
 
-    def __init__(self, nc: Client, js: JetStreamContext, stream: StreamId, attempt: int, position: int) -> None:
+    An attempt that fails before it has started ends the log in the name of the previous one.
+    """
+
+    def __init__(
+        self, nc: Client, js: JetStreamContext, stream: StreamId, attempt: int, position: int, previous: int
+    ) -> None:
         self.stream = stream
         self.attempt = attempt
         self.position = position
+        self._writing_as = previous
         self._nc = nc
         self._js = js
         self._subject = subjects.log(stream)
@@ -56,10 +62,12 @@ class LogWriter:
         started = encode(Started(attempt=self.attempt, base=self.position + 1, worker=worker, ack=ack))
         if fence is None:
             await self._nc.publish(self._subject, started)
+            self._writing_as = self.attempt
             return
         headers = {"Nats-Expected-Last-Subject-Sequence": str(fence)}
         try:
             await self._js.publish(self._subject, started, timeout=_ACK_TIMEOUT_S, headers=headers)
+            self._writing_as = self.attempt
         except APIError as error:
             if error.err_code in (_WRONG_LAST_SEQUENCE, _WRONG_LAST_SEQUENCE_CONSTANT):
                 raise FencedError(str(self.stream)) from error
@@ -110,7 +118,7 @@ class LogWriter:
         """Append the last event and wait until the broker has it, through reconnects if need be."""
         first, last = self.position + 1, self.position + max(1, len(frames))
         body = error.body(self.position) if error is not None else None
-        ended = Ended(self.attempt, first, last, outcome, list(groups), [msgspec.Raw(f) for f in frames], usage, body)
+        ended = Ended(self._writing_as, first, last, outcome, list(groups), [msgspec.Raw(f) for f in frames], usage, body)
         self.position = last
         data = encode(await self._fit(ended))
         while not await self._acknowledged(data):  # noqa: ASYNC110 - nothing local tells when the broker is back
