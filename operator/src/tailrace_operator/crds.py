@@ -2,7 +2,8 @@
 
 Pydantic's JSON Schema is turned into the structural schema that the API server asks for: no references, no unions
 (but int-or-string), no `additionalProperties: false` (unknown fields are pruned, or refused by strict validation), and
-blocks default to `{}` so that the defaults inside them apply.
+blocks default to `{}` so that the defaults inside them apply (a block with rules defaults to all its values, since
+the API server checks a default against the rules before it fills it).
 """
 
 import argparse
@@ -100,7 +101,7 @@ def _structural(schema: Schema, definitions: Schema) -> Schema:
         result["additionalProperties"] = _structural(result["additionalProperties"], definitions)
     if "items" in result:
         result["items"] = _structural(result["items"], definitions)
-    if isinstance(result.get("default"), dict):
+    if isinstance(result.get("default"), dict) and "x-kubernetes-validations" not in result:
         result["default"] = {}
     formats = {"integer": "int64", "number": "double"}
     if result.get("type") in formats:

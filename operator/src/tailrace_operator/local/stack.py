@@ -27,6 +27,8 @@ from tailrace_operator.resources import StreamingModel
 
 _LOOK_EVERY_S = 0.5
 _RETRY_S = 1.0
+#: The longest silence while something is waited for, in seconds.
+_REMIND_AFTER_S = 5.0
 
 
 class LocalStack:
@@ -39,6 +41,7 @@ class LocalStack:
         self.gateways: list[Supervised] = []
         self.workers: list[Supervised] = []
         self._say = say
+        self._told_at = 0.0
         self._reaper = Reaper()
         self._resources = contextlib.ExitStack()
         self.broker = LocalBroker(options.state_dir, reaper=self._reaper)
@@ -66,7 +69,7 @@ class LocalStack:
         """
         self._resources.enter_context(self._reaper)
         await self.broker.start()
-        self._say(f"broker: nats-server at {self.broker.url}")
+        self._tell(f"broker: nats-server at {self.broker.url}")
         await self._apply()
         self._connection = await connect(self.broker.settings_for("operator"), "tailrace-local")
         await self._connection.subscribe(ALL_WORKER_REPORTS, cb=self._on_report)
@@ -75,7 +78,8 @@ class LocalStack:
 
     async def wait_ready(self) -> None:
         """Wait until every gateway is ready and every model with replicas has a worker that serves."""
-        while not (self._workers_ready() and await self._gateways_ready()):  # noqa: ASYNC110 - asks over HTTP
+        while awaited := await self._awaited():
+            self._remind(f"waiting for {', '.join(awaited)}")
             await asyncio.sleep(0.1)
 
     async def stop(self) -> None:
@@ -98,38 +102,47 @@ class LocalStack:
 
     async def _start_programs(self) -> None:
         gateways, workers = programs(self.models, self.options, self.broker.url)
-        self.gateways = [Supervised(program, self._reaper, self._say) for program in gateways]
-        self.workers = [Supervised(program, self._reaper, self._say) for program in workers]
+        self.gateways = [Supervised(program, self._reaper, self._tell) for program in gateways]
+        self.workers = [Supervised(program, self._reaper, self._tell) for program in workers]
         for supervised in (*self.gateways, *self.workers):
             supervised.program.log.unlink(missing_ok=True)
             await supervised.start()
         names = ", ".join(supervised.program.name for supervised in (*self.gateways, *self.workers))
-        self._say(f"started {names}; logs in {self.options.logs}")
+        self._tell(f"started {names}; logs in {self.options.logs}")
 
     async def _apply(self) -> None:
         for model in self.models:
             await apply(self.broker, render(model, RenderSettings()).broker)
 
-    def _workers_ready(self) -> bool:
+    async def _awaited(self) -> list[str]:
+        """What does not serve yet."""
         now = asyncio.get_running_loop().time()
-        return all(self.board.ready(model.key, now) for model in self.models if model.spec.replicas)
+        models = [m for m in self.models if m.spec.replicas and not self.board.ready(m.key, now)]
+        ports = [port for port in self.options.ports if await status_of(port, "/readyz") != 200]
+        return [f"a worker of {m.metadata.name}" for m in models] + [f"the gateway on port {p}" for p in ports]
 
-    async def _gateways_ready(self) -> bool:
-        return all([await status_of(port, "/readyz") == 200 for port in self.options.ports])
+    def _tell(self, line: str) -> None:
+        self._told_at = asyncio.get_running_loop().time()
+        self._say(line)
+
+    def _remind(self, line: str) -> None:
+        """Say `line` when nothing was said for a while."""
+        if asyncio.get_running_loop().time() - self._told_at > _REMIND_AFTER_S:
+            self._tell(line)
 
     async def _on_report(self, message: Msg) -> None:
         with contextlib.suppress(MalformedMessageError):
             report = decode_worker_report(message.data)
             line = self.board.feed(report, asyncio.get_running_loop().time())
             if line is not None:
-                self._say(line)
+                self._tell(line)
 
     async def _watch_logs(self) -> None:
         watch = LogWatch()
         while True:
             for supervised in (*self.gateways, *self.workers):
-                for line in watch.look(supervised.program.log):
-                    self._say(f"{supervised.program.name} | {line}")
+                for line in watch.look(supervised.program.log, ours_only=self._stopping):
+                    self._tell(f"{supervised.program.name} | {line}")
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _keep_broker(self) -> None:
@@ -138,10 +151,10 @@ class LocalStack:
             code = await self.broker.child.wait()
             if self._stopping:
                 return
-            self._say(f"nats-server {ended(code)}; starting it again")
+            self._tell(f"nats-server {ended(code)}; starting it again")
             try:
                 await self.broker.restart()
                 await self._apply()
             except (BrokerFailedError, BrokerRefusedError, NatsError, OSError) as error:
-                self._say(f"the broker did not come back: {error}")
+                self._tell(f"the broker did not come back: {error}")
                 await asyncio.sleep(_RETRY_S)

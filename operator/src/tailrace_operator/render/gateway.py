@@ -1,5 +1,6 @@
 """A namespace's default gateway: Deployment, Service and settings file, owned by all the namespace's models."""
 
+import copy
 from collections.abc import Sequence
 
 from tailrace_protocol.settings import GatewaySettings, NatsSettings
@@ -62,6 +63,6 @@ def _service(described: Manifest, settings: RenderSettings) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": described,
+        "metadata": copy.deepcopy(described),
         "spec": {"selector": selector, "ports": ports},
     }

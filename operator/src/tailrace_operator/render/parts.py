@@ -1,5 +1,6 @@
 """Pieces that the builders share: metadata, configuration as a ConfigMap, the Deployment around a container."""
 
+import copy
 import hashlib
 import math
 from typing import Any
@@ -34,14 +35,15 @@ def labels_of(component: str, instance: str) -> dict[str, str]:
 def config_map(described: Manifest, file: str, settings: msgspec.Struct) -> Manifest:
     """A ConfigMap that holds `settings` as one JSON file."""
     text = msgspec.json.format(msgspec.json.encode(settings), indent=2).decode()
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": described, "data": {file: text + "\n"}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": copy.deepcopy(described), "data": {file: text + "\n"}}
 
 
 def deployment(described: Manifest, replicas: int, pod: Manifest, config: Manifest) -> Manifest:
     """A Deployment of `pod`; its pods are replaced when `config` changes."""
+    described = copy.deepcopy(described)
     labels = described["labels"]
     digest = hashlib.sha256(repr(sorted(config["data"].items())).encode()).hexdigest()[:16]
-    template = {"metadata": {"labels": labels, "annotations": {"tailrace.dev/config": digest}}, "spec": pod}
+    template = {"metadata": {"labels": dict(labels), "annotations": {"tailrace.dev/config": digest}}, "spec": pod}
     selected = {key: labels[key] for key in ("app.kubernetes.io/name", "app.kubernetes.io/instance")}
     spec = {"replicas": replicas, "selector": {"matchLabels": selected}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": described, "spec": spec}

@@ -15,12 +15,16 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One condition on a block. `field` is the part that the error points at; `explain` may say more than `message`."""
+    """One condition on a block. `field` is the part that the error points at; `explain` may say more than `message`.
+
+    The API server lets a rule point only at what the schema describes; `place` is where local errors point instead.
+    """
 
     cel: str
     message: str
     holds: Callable[[Any], bool]
     field: str = ""
+    place: str = ""
     explain: Callable[[Any], str] | None = None
 
     def as_schema(self) -> dict[str, str]:
@@ -51,7 +55,7 @@ class Block(BaseModel):
         for rule in self.rules:
             if not rule.holds(self):
                 reason = rule.explain(self) if rule.explain else rule.message
-                raise PydanticCustomError("rule", "{reason}", {"reason": reason, "field": rule.field})
+                raise PydanticCustomError("rule", "{reason}", {"reason": reason, "field": rule.place or rule.field})
         return self
 
     @classmethod

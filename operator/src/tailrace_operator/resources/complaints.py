@@ -44,7 +44,7 @@ def nearest(wrong: str, known: Iterable[str]) -> str | None:
 
 def _path(detail: ErrorDetails) -> Path:
     field = detail.get("ctx", {}).get("field")
-    return (*detail["loc"], field) if field else detail["loc"]
+    return (*detail["loc"], *field.split(".")) if field else detail["loc"]
 
 
 def _sentence(detail: ErrorDetails) -> str:

@@ -92,7 +92,7 @@ class SimulatedEngine(Block):
     """Deterministic tokens at a set pace, without a model: for load and chaos tests only."""
 
     tokens_per_second: float = Field(
-        default=50.0, gt=0, le=100_000, description="Pace of each stream, in tokens per second."
+        default=50.0, ge=0.1, le=100_000, description="Pace of each stream, in tokens per second."
     )
     first_token: Annotated[Duration, DurationRange("0s", "10m")] = Field(
         default=Duration("0s"), description="Pause before the first token of each stream."

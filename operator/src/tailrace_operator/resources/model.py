@@ -97,6 +97,7 @@ class StreamingModel(Block):
             "&& self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
             message=f"metadata.name must be a DNS label (a-z, 0-9 and '-') of at most {MAX_NAME} characters",
             holds=lambda model: model.name_is_label(model.metadata.name),
+            place="metadata.name",
         ),
     )
     kind_name: ClassVar[str] = "StreamingModel"

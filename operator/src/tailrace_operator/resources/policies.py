@@ -65,7 +65,7 @@ class Timeouts(Block):
 class Replay(Block):
     """How long, and how much of, the streams can be read again."""
 
-    window: Annotated[Duration, DurationRange("10s", "24h")] = Field(
+    window: Annotated[Duration, DurationRange("1s", "24h")] = Field(
         default=Duration("10m"), description="Time after its end in which a stream can be read again."
     )
     storage: Annotated[

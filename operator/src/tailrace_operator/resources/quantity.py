@@ -34,7 +34,7 @@ class Quantity(str):
     @property
     def value(self) -> Decimal:
         """The amount in base units (bytes, cores)."""
-        number = self.rstrip("mkMGTi")
+        number = self.rstrip("mkKMGTi")
         unit = self[len(number) :]
         return Decimal(number) / 1000 if unit == "m" else Decimal(number) * _UNITS[unit]
 
