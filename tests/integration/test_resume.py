@@ -93,7 +93,7 @@ async def test_unknown_and_malformed_stream_ids_are_not_found(stack, client):
         assert answer.json()["error"]["code"] == "stream_not_found"
 
 
-@pytest.mark.parametrize("bad", ["-1", "1.5", "abc", "１", "9" * 30])
+@pytest.mark.parametrize("bad", ["-1", "1.5", "abc", "\uff11", "9" * 30])
 async def test_a_position_that_is_no_whole_number_is_refused_by_name(stack, client, bad):
     await stack.worker(tokens_per_s=500)
     gateway = await stack.gateway()

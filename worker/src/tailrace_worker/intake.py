@@ -114,26 +114,35 @@ class Intake:
         await self.demand()
 
     async def _on_message(self, message: Msg) -> None:
-        pull = self._pulls.get(message.subject.rpartition(".")[2])
         if not message.reply.startswith("$JS.ACK."):
-            await self._on_status(message, pull)
+            await self._on_status(message)
             return
-        if pull is not None:
-            pull.remaining -= 1
+        self._settle(1)
         metadata = message.metadata
         waited = max(0.0, time.time() - metadata.timestamp.timestamp())
         self._held.add(message.reply)
         self._accept(Delivery(message.data, message.reply, metadata.num_delivered, waited))
 
-    async def _on_status(self, message: Msg, pull: _Pull | None) -> None:
+    async def _on_status(self, message: Msg) -> None:
         headers = message.headers or {}
-        status = headers.get("Status", "")
-        if pull is not None and status != "100":
-            pull.remaining = 0
+        status, unfilled = headers.get("Status", ""), headers.get("Nats-Pending-Messages", "")
+        name = message.subject.rpartition(".")[2]
+        if status != "100":
+            self._settle(int(unfilled) if unfilled.isdigit() else self._capacity, name)
         if status not in ("404", "408", "100"):
             log.warning("pull.refused status=%s reason=%s", status, headers.get("Description", ""))
             await asyncio.sleep(_RETRY_S)
         await self.demand()
+
+    def _settle(self, count: int, first: str = "") -> None:
+        """`count` of the slots asked for are no longer outstanding.
+
+        A message does not say which pull it answers, so the oldest is settled; only the sum matters.
+        """
+        for name in sorted(self._pulls, key=lambda name: name != first):
+            settled = min(count, self._pulls[name].remaining)
+            self._pulls[name].remaining -= settled
+            count -= settled
 
     async def _flush(self) -> None:
         try:

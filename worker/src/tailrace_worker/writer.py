@@ -118,7 +118,9 @@ class LogWriter:
         """Append the last event and wait until the broker has it, through reconnects if need be."""
         first, last = self.position + 1, self.position + max(1, len(frames))
         body = error.body(self.position) if error is not None else None
-        ended = Ended(self._writing_as, first, last, outcome, list(groups), [msgspec.Raw(f) for f in frames], usage, body)
+        ended = Ended(
+            self._writing_as, first, last, outcome, list(groups), [msgspec.Raw(f) for f in frames], usage, body
+        )
         self.position = last
         data = encode(await self._fit(ended))
         while not await self._acknowledged(data):  # noqa: ASYNC110 - nothing local tells when the broker is back

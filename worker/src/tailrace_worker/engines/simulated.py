@@ -2,7 +2,8 @@
 
 Each token is a pure function of (request body, choice, position), so that a stream continued by another worker can
 be compared letter by letter with an undisturbed one. It speaks just enough of OpenAI's API for that: `max_tokens`,
-`n`, `stream_options.include_usage`.
+`n`, `stream_options.include_usage`. And one thing beside it, for measuring: with `timestamps`, each chunk says when it
+was made (`made_ns`, of the machine's monotonic clock).
 """
 
 import asyncio
@@ -36,6 +37,7 @@ class _Body(msgspec.Struct):
     max_completion_tokens: int | None = None
     n: int | None = None
     stream_options: _StreamOptions | None = None
+    timestamps: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class _Plan:
     choices: int
     tokens: int
     include_usage: bool
+    timestamps: bool
 
     def token(self, choice: int, position: int) -> int:
         digest = hashlib.blake2b(b"%s/%d/%d" % (self.seed, choice, position), digest_size=4).digest()
@@ -113,7 +116,7 @@ def _plan(job: Job, model: str) -> _Plan:
         raise TailraceError(ErrorCode.INVALID_REQUEST, f"max_tokens must be 1 to {_MAX_TOKENS}", param="max_tokens")
     usage = body.stream_options is not None and bool(body.stream_options.include_usage)
     seed = hashlib.blake2b(job.body, digest_size=16).digest()
-    return _Plan(job.request, model, seed, body.n or 1, tokens, usage)
+    return _Plan(job.request, model, seed, body.n or 1, tokens, usage, bool(body.timestamps))
 
 
 def _step(plan: _Plan, position: int) -> Step:
@@ -146,7 +149,8 @@ def _envelope(plan: _Plan, suffix: str) -> dict[str, object]:
 def _chunk(plan: _Plan, choice: int, text: str, finish: str | None) -> bytes:
     content = {"delta": {"content": text}} if plan.request.kind == "chat" else {"text": text, "logprobs": None}
     choices = [{"index": choice, **content, "finish_reason": finish}]
-    return msgspec.json.encode({**_envelope(plan, ".chunk"), "choices": choices})
+    made: dict[str, object] = {"made_ns": time.monotonic_ns()} if plan.timestamps else {}
+    return msgspec.json.encode({**_envelope(plan, ".chunk"), "choices": choices, **made})
 
 
 def _usage_json(plan: _Plan) -> dict[str, int]:
