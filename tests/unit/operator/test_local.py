@@ -76,8 +76,7 @@ def test_simulated_workers_need_no_vllm(make, options):
         ({"nodeSelector": {"pool": "a"}}, "on a cluster only, not here: nodes with pool=a"),
         (
             {"resources": {"gpu": {"count": 2}, "memory": "8Gi"}, "nodeSelector": {"pool": "a"}},
-            "on a cluster only, not here: 2 x nvidia.com/gpu per worker (here: CPU); nodes with pool=a; "
-            "holding workers to memory 8Gi",
+            "on a cluster only, not here: 2 nvidia.com/gpu per worker (here: CPU); nodes with pool=a; memory 8Gi each",
         ),
     ],
 )
@@ -87,9 +86,7 @@ def test_what_a_cluster_would_do_is_said_in_one_line(make, spec, says):
 
 def test_a_missing_model_directory_names_the_command_that_makes_it(make, options):
     spec = make.vllm()
-    with pytest.raises(
-        PreflightError, match=r"spec\.model\.source\.path: .*/models/m does not exist: put config\.json"
-    ):
+    with pytest.raises(PreflightError, match=r"model\.source\.path: .*/models/m does not exist: put config\.json"):
         check([make.model(**spec)], options)
     (options.model_root / "m").mkdir(parents=True)
     with pytest.raises(PreflightError, match=r"has no config\.json"):

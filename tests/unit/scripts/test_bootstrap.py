@@ -38,7 +38,7 @@ def test_each_platform_has_a_pinned_wheel(bootstrap, system, machine, part):
 
 
 def test_an_unknown_platform_is_told_what_to_do(bootstrap):
-    with pytest.raises(bootstrap.BootstrapError, match="install uv .* yourself"):
+    with pytest.raises(bootstrap.BootstrapError, match=r"install uv .* yourself"):
         bootstrap.wheel_for("Plan9", "mips")
 
 

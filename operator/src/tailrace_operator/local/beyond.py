@@ -20,5 +20,5 @@ def _wishes(model: StreamingModel) -> list[str]:
         wishes.append("nodes with " + ", ".join(f"{k}={v}" for k, v in spec.node_selector.items()))
     amounts = {"cpu": spec.resources.cpu, "memory": spec.resources.memory}
     if any(amounts.values()):
-        wishes.append("holding workers to " + ", ".join(f"{name} {value}" for name, value in amounts.items() if value))
+        wishes.append(", ".join(f"{name} {value}" for name, value in amounts.items() if value) + " each")
     return wishes

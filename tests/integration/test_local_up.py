@@ -1,0 +1,241 @@
+"""`make up` as a person meets it: it starts, answers, stops, and leaves nothing; and says what is wrong in one line."""
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SIMULATED = ROOT / "examples" / "simulated.yaml"
+
+
+def free_port() -> int:
+    """The first of two neighbouring free ports, outside the range that outgoing connections are given."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as first, socket.socket() as second:
+            try:
+                first.bind(("127.0.0.1", port))
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
+class Up:
+    """A running `up`, its output read as it comes."""
+
+    def __init__(self, state: Path, *arguments: str, port: int, file: Path = SIMULATED) -> None:
+        self.port = port
+        self._log = (state.parent / "up.log").open("w+")
+        command = [sys.executable, "-m", "tailrace_operator.local", "up", str(file)]
+        options = ["--port", str(port), "--state", str(state), *arguments]
+        self.process = subprocess.Popen([*command, *options], stdout=self._log, stderr=subprocess.STDOUT, cwd=ROOT)
+
+    @property
+    def output(self) -> str:
+        return Path(self._log.name).read_text()
+
+    def wait_for(self, text: str, patience_s: float = 40) -> None:
+        deadline = time.monotonic() + patience_s
+        while text not in self.output:
+            assert self.process.poll() is None, self.output
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.05)
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self._log.close()
+
+
+@contextmanager
+def up(state: Path, *arguments: str, **options):
+    running = Up(state, *arguments, port=options.pop("port", None) or free_port(), **options)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def answer(port: int, tokens: int = 5) -> str:
+    body = {"model": "simulated", "stream": True, "max_tokens": tokens, "messages": [{"role": "user", "content": "Hi"}]}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as response:
+        return response.read().decode()
+
+
+def gone(processes: list[psutil.Process], patience_s: float = 5) -> bool:
+    _, alive = psutil.wait_procs(processes, timeout=patience_s)
+    return not [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_it_starts_answers_and_stops_without_a_trace(tmp_path, stop):
+    with up(tmp_path / "state") as running:
+        running.wait_for("Ctrl-C stops everything")
+        assert "[DONE]" in answer(running.port)
+        family = running.family()
+        assert len(family) >= 5
+
+        running.process.send_signal(stop)
+        assert running.process.wait(30) == 0
+        assert gone(family)
+        assert is_free(running.port)
+        assert running.output.rstrip().endswith("stopped")
+
+
+def test_a_second_start_reuses_what_the_first_left(tmp_path):
+    for _ in range(2):
+        with up(tmp_path / "state") as running:
+            running.wait_for("Ctrl-C stops everything")
+            assert "[DONE]" in answer(running.port)
+            running.process.terminate()
+            assert running.process.wait(30) == 0
+
+
+def test_a_second_signal_stops_at_once(tmp_path):
+    with up(tmp_path / "state") as running:
+        running.wait_for("Ctrl-C stops everything")
+        family = running.family()
+        for child in family:
+            if "tailrace_worker" in " ".join(child.cmdline()):
+                child.suspend()
+        running.process.terminate()
+        running.wait_for("stopping:")
+        running.process.terminate()
+
+        assert running.process.wait(10) == 0
+        assert gone(family)
+
+
+def test_a_killed_supervisor_leaves_nothing_behind(tmp_path):
+    with up(tmp_path / "state") as running:
+        running.wait_for("Ctrl-C stops everything")
+        family = running.family()
+
+        running.process.kill()
+        assert gone(family)
+        assert is_free(running.port)
+
+
+def test_a_stop_during_the_start_is_clean(tmp_path):
+    with up(tmp_path / "state") as running:
+        running.wait_for("broker:")
+        family = running.family()
+        running.process.terminate()
+
+        assert running.process.wait(30) == 0
+        assert gone(family)
+        assert "Ctrl-C stops everything" not in running.output
+
+
+def test_crashed_programs_and_a_crashed_broker_come_back(tmp_path):
+    with up(tmp_path / "state") as running:
+        running.wait_for("Ctrl-C stops everything")
+        for part in ("tailrace_worker", "tailrace_gateway", "nats-server"):
+            victims = [child for child in running.family() if part in " ".join(child.cmdline())]
+            victims[0].kill()
+            running.wait_for("was killed by signal 9; starting it again")
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                assert "[DONE]" in answer(running.port)
+                break
+            except OSError:
+                time.sleep(0.2)
+        else:
+            pytest.fail(running.output)
+        assert running.output.count("starting it again") == 3
+
+
+def test_two_gateways_serve_on_neighbouring_ports(tmp_path):
+    with up(tmp_path / "state", "--gateways", "2") as running:
+        running.wait_for("Ctrl-C stops everything")
+        assert "[DONE]" in answer(running.port)
+        assert "[DONE]" in answer(running.port + 1)
+        running.process.terminate()
+        assert running.process.wait(30) == 0
+
+
+def run(*arguments: str, cwd: Path = ROOT) -> tuple[int, str]:
+    command = [sys.executable, "-m", "tailrace_operator.local", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=cwd)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_an_occupied_port_is_one_clear_error(tmp_path):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        code, said = run("up", str(SIMULATED), "--port", str(port), "--state", str(tmp_path))
+
+    assert code == 2
+    assert re.fullmatch(
+        rf"error: port {port} is taken.*: stop what uses it, or choose another one, like PORT=\d+\n", said
+    )
+    assert str(os.getpid()) in said
+
+
+def test_a_wrong_file_is_one_clear_error(tmp_path):
+    file = tmp_path / "model.yaml"
+    file.write_text(SIMULATED.read_text().replace("maxWaiting", "maxWaitng"))
+
+    for command in ("up", "needs"):
+        code, said = run(command, str(file), "--port", str(free_port()))
+        assert code == 2
+        assert re.fullmatch(
+            r"error: .*model\.yaml:\d+: spec\.queue\.maxWaitng: is no known field; did you mean maxWaiting\?\n", said
+        )
+
+
+def test_a_missing_model_directory_is_one_clear_error(tmp_path):
+    file = ROOT / "examples" / "smollm2.yaml"
+    code, said = run("up", str(file), "--port", str(free_port()), "--state", str(tmp_path))
+
+    assert code == 2
+    assert re.fullmatch(
+        r"error: smollm2: spec\.model\.source\.path: .* does not exist: make it with `make model`.*\n", said
+    )
+
+
+def test_two_runs_from_one_directory_are_one_clear_error(tmp_path):
+    with up(tmp_path / "state") as running:
+        running.wait_for("broker:")
+        code, said = run("up", str(SIMULATED), "--port", str(free_port()), "--state", str(tmp_path / "state"))
+
+    assert code == 2
+    assert re.fullmatch(
+        rf"error: Tailrace already runs from .* \(process {running.process.pid}\): stop it first\n", said
+    )
+
+
+@pytest.mark.parametrize(("file", "needs"), [("smollm2.yaml", "vllm"), ("simulated.yaml", "nothing")])
+def test_what_must_be_installed_is_known_before(file, needs):
+    assert run("needs", str(ROOT / "examples" / file), "--port", str(free_port())) == (0, f"{needs}\n")
