@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -47,15 +47,27 @@ class Up:
     def output(self) -> str:
         return Path(self._log.name).read_text()
 
-    def wait_for(self, text: str, patience_s: float = 40) -> None:
+    def wait_for(self, text: str) -> None:
+        self.wait_for_match(re.escape(text))
+
+    def wait_for_match(self, pattern: str, patience_s: float = 40) -> None:
         deadline = time.monotonic() + patience_s
-        while text not in self.output:
+        while not re.search(pattern, self.output):
             assert self.process.poll() is None, self.output
             assert time.monotonic() < deadline, self.output
             time.sleep(0.05)
 
     def family(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
+
+    def programs(self, part: str) -> list[psutil.Process]:
+        """The workers, gateways or brokers among the children."""
+        command = {"worker": "tailrace_worker", "gateway": "tailrace_gateway", "nats": "nats-server"}[part]
+        found = []
+        for child in self.family():
+            with suppress(psutil.NoSuchProcess):
+                found += [child] if command in " ".join(child.cmdline()) else []
+        return found
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -123,9 +135,8 @@ def test_a_second_signal_stops_at_once(tmp_path):
     with up(tmp_path / "state") as running:
         running.wait_for("Ctrl-C stops everything")
         family = running.family()
-        for child in family:
-            if "tailrace_worker" in " ".join(child.cmdline()):
-                child.suspend()
+        for worker in running.programs("worker"):
+            worker.suspend()
         running.process.terminate()
         running.wait_for("stopping:")
         running.process.terminate()
@@ -158,10 +169,9 @@ def test_a_stop_during_the_start_is_clean(tmp_path):
 def test_crashed_programs_and_a_crashed_broker_come_back(tmp_path):
     with up(tmp_path / "state") as running:
         running.wait_for("Ctrl-C stops everything")
-        for part in ("tailrace_worker", "tailrace_gateway", "nats-server"):
-            victims = [child for child in running.family() if part in " ".join(child.cmdline())]
-            victims[0].kill()
-            running.wait_for("was killed by signal 9; starting it again")
+        for name, part in (("simulated-worker-", "worker"), ("tailrace-gateway-1", "gateway"), ("nats-server", "nats")):
+            running.programs(part)[0].kill()
+            running.wait_for_match(rf"{name}\d? was killed by signal 9; starting it again")
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             try:
