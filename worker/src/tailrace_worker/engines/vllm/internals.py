@@ -52,6 +52,7 @@ __all__ = [
     "create_engine",
     "error_response",
     "prompt_text_of",
+    "stop_reading",
     "token_prompt",
 ]
 
@@ -88,6 +89,12 @@ def create_engine(arguments: argparse.Namespace) -> AsyncLLM:
     """Start the engine's processes and load the model; takes seconds to minutes, and blocks."""
     engine_args = AsyncEngineArgs.from_cli_args(arguments)
     return AsyncLLM.from_engine_args(engine_args, usage_context=UsageContext.OPENAI_API_SERVER)
+
+
+def stop_reading(engine: AsyncLLM) -> None:
+    """Stop waiting for outputs: an engine that stops because it was told to is not to be taken for a dead one."""
+    if engine.output_handler is not None:
+        engine.output_handler.cancel()
 
 
 async def build_serving(engine_client: Any, arguments: argparse.Namespace) -> ServingObjects:

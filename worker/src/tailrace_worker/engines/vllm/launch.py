@@ -5,7 +5,7 @@ import asyncio
 import os
 import time
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from tailrace_protocol.errors import ErrorCode, TailraceError
 
@@ -18,12 +18,15 @@ from tailrace_worker.engines.vllm.internals import (
     argument_parser,
     check_arguments,
     create_engine,
+    stop_reading,
     token_prompt,
 )
 from tailrace_worker.engines.vllm_core import failure_note
 from tailrace_worker.engines.vllm_core.resumption import RESUMED
 
 _TELL_EVERY_S = 5.0
+#: After it vLLM kills its processes. They have nothing to save: all that a stream needs is in its log.
+_STOP_GRACE_S = 3.0
 _PLUGIN = "tailrace"
 _MEMORY = ("out of memory", "memoryerror", "no available memory", "kv cache", "free memory", "cannot allocate")
 
@@ -138,6 +141,7 @@ async def _check_continuation(engine: AsyncLLM) -> None:
         )
 
 
-async def stop(engine: Any) -> None:
+async def stop(engine: AsyncLLM) -> None:
     """Stop the engine's processes; returns when they are gone."""
-    await asyncio.to_thread(engine.shutdown, 10.0)
+    stop_reading(engine)
+    await asyncio.to_thread(engine.shutdown, _STOP_GRACE_S)
