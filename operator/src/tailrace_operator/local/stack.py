@@ -28,7 +28,7 @@ from tailrace_operator.resources import StreamingModel
 _LOOK_EVERY_S = 0.5
 _RETRY_S = 1.0
 #: The longest silence while something is waited for, in seconds.
-_REMIND_AFTER_S = 5.0
+_REMIND_AFTER_S = 10.0
 
 
 class LocalStack:
