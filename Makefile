@@ -62,8 +62,8 @@ engine: worker-env model ## Run the engine tests (real vLLM on CPU)
 sdk: env ## Run the tests with OpenAI's own clients (Node where it is installed)
 	@if [ -d tests/sdk ]; then .venv/bin/pytest -q tests/sdk; fi
 
-bench: env ## Compare the gateway path with a bare server; writes a table and a JSON file
-	.venv/bin/python -m bench
+bench: env ## Compare the gateway path with a bare server [BENCH=failover]; writes a table and a JSON file
+	.venv/bin/python -m bench $(BENCH)
 
 fmt: env ## Format the code and put right what ruff can
 	.venv/bin/ruff check --fix .

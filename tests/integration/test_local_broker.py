@@ -8,10 +8,11 @@ import pytest
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 from tailrace_operator.apply.broker import BrokerRefusedError
-from tailrace_operator.local.broker import LocalBroker, apply
+from tailrace_operator.local.broker import LocalBroker, apply, remove_others
 from tailrace_operator.render import RenderSettings, render
 from tailrace_operator.resources import StreamingModel
 from tailrace_protocol import subjects
+from tailrace_protocol.subjects import ModelKey
 
 
 def model(**spec):
@@ -67,6 +68,18 @@ async def test_a_shorter_need_does_not_shorten_the_shared_store(broker):
     async with broker.connect() as client:
         store = (await client.jetstream().stream_info("OBJ_" + subjects.PAYLOADS_BUCKET)).config
     assert store.max_age == 2 * 3600 + 600 + 120
+
+
+async def test_models_of_earlier_runs_are_removed(broker):
+    assert await remove_others(broker, set()) == []
+    await apply(broker, render(model(), RenderSettings()).broker)
+    assert await remove_others(broker, {ModelKey("default", "echo")}) == []
+
+    assert await remove_others(broker, {ModelKey("default", "other")}) == [ModelKey("default", "echo")]
+    async with broker.connect() as client:
+        names = {stream.config.name for stream in await client.jetstream().streams_info()}
+    assert names == {"KV_" + subjects.MODELS_BUCKET, "OBJ_" + subjects.PAYLOADS_BUCKET}
+    assert await remove_others(broker, set()) == []
 
 
 async def test_a_change_of_storage_is_refused_with_the_remedy(broker):

@@ -4,12 +4,14 @@ Both executors use this. What others set on an object (placement, metadata) stay
 compared and written.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from nats.js import JetStreamContext, api
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import APIError, NoKeysError, NotFoundError
+from tailrace_protocol.subjects import MODELS_BUCKET, ModelKey, log_stream, queue_stream
 
 from tailrace_operator.render.objects import (
     BrokerObjects,
@@ -63,6 +65,24 @@ async def apply_objects(jetstream: JetStreamContext, objects: BrokerObjects) -> 
     changes += [await _bucket(jetstream, bucket) for bucket in objects.buckets]
     changes += [await _entry(jetstream, entry) for entry in objects.entries]
     return changes
+
+
+async def served_models(jetstream: JetStreamContext) -> set[ModelKey]:
+    """The models that have an entry on the broker."""
+    try:
+        keys = await (await jetstream.key_value(MODELS_BUCKET)).keys()
+    except (NoKeysError, NotFoundError):
+        return set()
+    return {ModelKey(*key.split(".", 1)) for key in keys}
+
+
+async def remove_model(jetstream: JetStreamContext, model: ModelKey) -> None:
+    """Remove what a model had on the broker: its entry first, so that no gateway takes requests for it meanwhile."""
+    with contextlib.suppress(NotFoundError):
+        await (await jetstream.key_value(MODELS_BUCKET)).purge(str(model))
+    for stream in (queue_stream(model), log_stream(model)):
+        with contextlib.suppress(NotFoundError):
+            await jetstream.delete_stream(stream)
 
 
 def _stream_config(stream: StreamObject) -> api.StreamConfig:

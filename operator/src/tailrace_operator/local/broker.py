@@ -19,8 +19,9 @@ import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from tailrace_protocol.settings import NatsSettings
+from tailrace_protocol.subjects import ModelKey
 
-from tailrace_operator.apply.broker import Change, apply_objects
+from tailrace_operator.apply.broker import Change, apply_objects, remove_model, served_models
 from tailrace_operator.local.credentials import Credentials, write_private
 from tailrace_operator.local.nats_config import nats_config
 from tailrace_operator.local.processes import Child, Program, Reaper
@@ -164,6 +165,16 @@ async def apply(broker: LocalBroker, objects: BrokerObjects) -> list[Change]:
     """Make `objects` on the local broker, as its operator."""
     async with broker.connect() as client:
         return await apply_objects(client.jetstream(timeout=10), objects)
+
+
+async def remove_others(broker: LocalBroker, models: set[ModelKey]) -> list[ModelKey]:
+    """Remove what models of earlier runs left on the broker; returns those models."""
+    async with broker.connect() as client:
+        jetstream = client.jetstream(timeout=10)
+        others = sorted(await served_models(jetstream) - models, key=str)
+        for model in others:
+            await remove_model(jetstream, model)
+        return others
 
 
 def nats_server() -> str:

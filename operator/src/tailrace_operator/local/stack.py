@@ -14,7 +14,7 @@ from tailrace_protocol.subjects import ALL_WORKER_REPORTS
 from tailrace_protocol.wire import MalformedMessageError
 
 from tailrace_operator.apply.broker import BrokerRefusedError
-from tailrace_operator.local.broker import BrokerFailedError, LocalBroker, apply
+from tailrace_operator.local.broker import BrokerFailedError, LocalBroker, apply, remove_others
 from tailrace_operator.local.http import status_of
 from tailrace_operator.local.options import LocalOptions
 from tailrace_operator.local.processes import Reaper
@@ -70,6 +70,8 @@ class LocalStack:
         self._resources.enter_context(self._reaper)
         await self.broker.start()
         self._tell(f"broker: nats-server at {self.broker.url}")
+        for model in await remove_others(self.broker, {model.key for model in self.models}):
+            self._tell(f"removed what {model} had on the broker: it is not among these files")
         await self._apply()
         self._connection = await connect(self.broker.settings_for("operator"), "tailrace-local")
         await self._connection.subscribe(ALL_WORKER_REPORTS, cb=self._on_report)

@@ -75,7 +75,16 @@ class Supervised:
                 await asyncio.wait_for(self._stopping.wait(), delay)
             if self._stopping.is_set():
                 return
+            await self._start_again()
+
+    async def _start_again(self) -> None:
+        try:
             self._child = await Child.start(self.program, self._reaper)
+        except OSError as error:
+            self._say(f"{self.program.name} cannot be started: {error}")
+            return
+        if self._stopping.is_set():
+            await self._child.stop()
 
 
 def ended(code: int) -> str:

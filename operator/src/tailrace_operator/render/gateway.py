@@ -25,6 +25,7 @@ def gateway_settings(namespace: str, models: Sequence[StreamingModel], settings:
             servers=list(settings.nats_servers),
             user=USER,
             password_file=f"{parts.SECRETS_DIRECTORY}/{USER}",
+            account=settings.nats_account,
             system_user=ADVISORY_USER if advisories else "",
             system_password_file=f"{parts.SECRETS_DIRECTORY}/{ADVISORY_USER}" if advisories else "",
         ),

@@ -15,6 +15,8 @@ class RenderSettings:
     nats_servers: tuple[str, ...] = ("nats://tailrace-nats.tailrace-system.svc:4222",)
     #: Whether gateways may log in as the user that sees disconnect advisories.
     nats_advisories: bool = True
+    #: Account of the broker that ours is: the advisories name it.
+    nats_account: str = "TAILRACE"
     #: Secret with the password files `gateway`, `worker` and `advisory`.
     nats_secret: str = "tailrace-nats"  # noqa: S105
     gateway_replicas: int = 2
