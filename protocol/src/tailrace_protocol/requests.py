@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from tailrace_protocol.wire import decode
+from tailrace_protocol.wire import NOTHING, decode, normalise_raw
 
 Kind = Literal["chat", "completion"]
 
@@ -25,10 +25,13 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     response_id: str
     created: int
     streaming: bool
-    body: msgspec.Raw = msgspec.Raw()
+    body: msgspec.Raw = NOTHING
     body_object: str = ""
     first_position: int = 2
     v: int = 1
+
+    def __post_init__(self) -> None:
+        normalise_raw(self, "body")
 
 
 _decoder = msgspec.json.Decoder(Request)

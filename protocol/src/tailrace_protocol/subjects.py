@@ -15,7 +15,10 @@ from tailrace_protocol.errors import ErrorCode, TailraceError
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _ORIGIN = re.compile(r"[a-z0-9]{4,16}")
 _TOKEN = re.compile(r"[a-z2-7]{33}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_STREAM_ID = (_LABEL, _LABEL, _ORIGIN, _TOKEN)
+_NO_STREAM_ID = "that is not a stream id: use the value of the Tailrace-Stream-Id header as it was sent"
 
 #: The durable consumer that all workers of a model pull from.
 WORKERS_CONSUMER = "workers"
@@ -25,6 +28,10 @@ MODELS_BUCKET = "tailrace_models"
 PAYLOADS_BUCKET = "tailrace_payloads"
 #: The lane that every worker of a model pulls from.
 ANY_LANE = "any"
+#: In place of a lane or a worker, in a subscription: all of them.
+EVERY = "*"
+#: What the NATS client names of workers begin with.
+WORKER_CLIENT_PREFIX = "tailrace-worker-"
 ALL_WORKER_REPORTS = "tr.hb.worker.>"
 ALL_GATEWAY_REPORTS = "tr.hb.gateway.>"
 
@@ -61,6 +68,11 @@ class StreamId:
     origin: str
     token: str
 
+    def __post_init__(self) -> None:
+        parts = (self.namespace, self.model, self.origin, self.token)
+        if not all(p.fullmatch(part) for p, part in zip(_STREAM_ID, parts, strict=True)):
+            raise TailraceError(ErrorCode.STREAM_NOT_FOUND, _NO_STREAM_ID, param="stream_id")
+
     @classmethod
     def new(cls, model: ModelKey, origin: str, created: int) -> "StreamId":
         """A fresh id for a stream that the gateway `origin` accepts at `created` (Unix seconds)."""
@@ -74,13 +86,8 @@ class StreamId:
             TailraceError: `stream_not_found`, since a malformed id names no stream.
         """
         parts = text.split(".")
-        patterns = (_LABEL, _LABEL, _ORIGIN, _TOKEN)
-        if len(parts) != 4 or not all(p.fullmatch(part) for p, part in zip(patterns, parts, strict=True)):
-            raise TailraceError(
-                ErrorCode.STREAM_NOT_FOUND,
-                "that is not a stream id: use the value of the Tailrace-Stream-Id header as it was sent",
-                param="stream_id",
-            )
+        if len(parts) != len(_STREAM_ID):
+            raise TailraceError(ErrorCode.STREAM_NOT_FOUND, _NO_STREAM_ID, param="stream_id")
         return cls(*parts)
 
     @property
@@ -100,6 +107,12 @@ class StreamId:
         return f"{self.namespace}.{self.model}.{self.origin}.{self.token}"
 
 
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text!r} cannot be part of a subject: use 1 to 128 of A-Z, a-z, 0-9, '-' and '_'")
+    return text
+
+
 def _encode_time(seconds: int) -> str:
     return "".join(_BASE32[(seconds >> shift) & 31] for shift in range(30, -1, -5))
 
@@ -110,8 +123,8 @@ def random_token(length: int) -> str:
 
 
 def requests(model: ModelKey, lane: str = ANY_LANE) -> str:
-    """Where requests for `model` are queued."""
-    return f"tr.req.{model}.{lane}"
+    """Where requests for `model` are queued (`EVERY`: on all lanes)."""
+    return f"tr.req.{model}.{lane if lane == EVERY else _name(lane)}"
 
 
 def log(stream: StreamId) -> str:
@@ -126,7 +139,7 @@ def logs_of_model(model: ModelKey) -> str:
 
 def logs_of_origin(origin: str) -> str:
     """All logs of the streams that one gateway accepted: its single subscription."""
-    return f"tr.log.*.*.{origin}.*"
+    return f"tr.log.*.*.{_name(origin)}.*"
 
 
 def control(stream: StreamId) -> str:
@@ -141,17 +154,17 @@ def controls_of_model(model: ModelKey) -> str:
 
 def controls_of_origin(origin: str) -> str:
     """All control messages of one gateway's streams."""
-    return f"tr.ctl.*.*.{origin}.*"
+    return f"tr.ctl.*.*.{_name(origin)}.*"
 
 
 def worker_report(model: ModelKey, worker: str) -> str:
-    """Where a worker's leased report is sent."""
-    return f"tr.hb.worker.{model}.{worker}"
+    """Where a worker's leased report is sent (`EVERY`: those of all workers of the model)."""
+    return f"tr.hb.worker.{model}.{worker if worker == EVERY else _name(worker)}"
 
 
 def gateway_report(gateway: str) -> str:
     """Where a gateway's leased report is sent."""
-    return f"tr.hb.gateway.{gateway}"
+    return f"tr.hb.gateway.{_name(gateway)}"
 
 
 def wake(model: ModelKey) -> str:
@@ -164,7 +177,8 @@ def idempotency(model: ModelKey, tenant: str, key: str) -> str:
 
     The key is hashed: it may hold any character, and it may be a secret of the client.
     """
-    digest = hashlib.sha256(f"{tenant}\x00{key}".encode()).hexdigest()[:40]
+    both = f"{len(tenant)}:{tenant}{key}".encode(errors="surrogatepass")
+    digest = hashlib.sha256(both).hexdigest()[:40]
     return f"tr.key.{model}.{digest}"
 
 
@@ -185,4 +199,4 @@ def log_stream(model: ModelKey) -> str:
 
 def worker_client_name(worker: str) -> str:
     """The NATS client name of a worker: the broker's disconnect advisory carries it."""
-    return f"tailrace-worker-{worker}"
+    return f"{WORKER_CLIENT_PREFIX}{_name(worker)}"

@@ -20,8 +20,12 @@ class _Tag(msgspec.Struct):
     t: str
 
 
+#: The default of raw fields. An empty `Raw` that is not this one would be written as no JSON at all.
+NOTHING = msgspec.Raw()
+
 _encoder = msgspec.json.Encoder()
 _tag = msgspec.json.Decoder(_Tag)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def encode(message: msgspec.Struct) -> bytes:
@@ -37,8 +41,8 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
     """
     try:
         return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedMessageError(f"{error} ({len(data)} bytes)") from error
+    except _UNREADABLE as error:
+        raise MalformedMessageError(f"{_reason(error)} ({len(data)} bytes)") from None
 
 
 def decode_kind(decoder: msgspec.json.Decoder[T], data: bytes, known: frozenset[str]) -> T | None:
@@ -58,8 +62,28 @@ def decode_kind(decoder: msgspec.json.Decoder[T], data: bytes, known: frozenset[
 def _unknown_kind(data: bytes, known: frozenset[str]) -> bool:
     try:
         return _tag.decode(data).t not in known
-    except msgspec.MsgspecError:
+    except _UNREADABLE:
         return False
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong and where, without the value: msgspec repeats the values of enumerations and tags."""
+    if isinstance(error, RecursionError):
+        return "Nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "Not UTF-8"
+    what, at, where = str(error).rpartition(" - at `")
+    for repeated in ("Invalid enum value", "Invalid value"):
+        if what.startswith(repeated):
+            return f"{repeated}{at}{where}"
+    return str(error)
+
+
+def normalise_raw(message: msgspec.Struct, field: str) -> None:
+    """For `__post_init__`: makes an empty raw field the default, so that it is left out."""
+    value = getattr(message, field)
+    if value is not NOTHING and value == NOTHING:
+        msgspec.structs.force_setattr(message, field, NOTHING)
 
 
 def tags(*types: Any) -> frozenset[str]:
