@@ -26,7 +26,7 @@ async def list_models(request: Request) -> Response:
     return JSONResponse({"object": "list", "data": [_card(model) for model in models]})
 
 
-@router.get("/{name}", summary="One model")
+@router.get("/{name:path}", summary="One model")
 async def get_model(request: Request, name: str) -> Response:
-    """The model called `name`."""
+    """The model called `name`; a name with a slash, as other servers have them, is unknown here like any other."""
     return JSONResponse(_card(request.app.state.service.catalog.get(name)))

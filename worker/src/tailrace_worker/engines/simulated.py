@@ -2,8 +2,8 @@
 
 Each token is a pure function of (request body, choice, position), so that a stream continued by another worker can
 be compared letter by letter with an undisturbed one. It speaks just enough of OpenAI's API for that: `max_tokens`,
-`n`, `stream_options.include_usage`. And one thing beside it, for measuring: with `timestamps`, each chunk says when it
-was made (`made_ns`, of the machine's monotonic clock).
+`n`, `stream_options.include_usage`; without `max_tokens` an answer ends by itself ("stop"). And one thing beside it,
+for measuring: with `timestamps`, each chunk says when it was made (`made_ns`, of the machine's monotonic clock).
 """
 
 import asyncio
@@ -47,6 +47,7 @@ class _Plan:
     seed: bytes
     choices: int
     tokens: int
+    finish: str
     include_usage: bool
     timestamps: bool
 
@@ -116,12 +117,13 @@ def _plan(job: Job, model: str) -> _Plan:
         raise TailraceError(ErrorCode.INVALID_REQUEST, f"max_tokens must be 1 to {_MAX_TOKENS}", param="max_tokens")
     usage = body.stream_options is not None and bool(body.stream_options.include_usage)
     seed = hashlib.blake2b(job.body, digest_size=16).digest()
-    return _Plan(job.request, model, seed, body.n or 1, tokens, usage, bool(body.timestamps))
+    finish = "stop" if wanted is None else "length"
+    return _Plan(job.request, model, seed, body.n or 1, tokens, finish, usage, bool(body.timestamps))
 
 
 def _step(plan: _Plan, position: int) -> Step:
     tokens = [plan.token(choice, position) for choice in range(plan.choices)]
-    finish = "length" if position + 1 == plan.tokens else None
+    finish = plan.finish if position + 1 == plan.tokens else None
     groups = tuple(TokenGroup(choice, [token], finish) for choice, token in enumerate(tokens))
     if not plan.request.streaming:
         return Step(groups)
@@ -178,4 +180,4 @@ def _choice(plan: _Plan, choice: int) -> dict[str, object]:
         content: dict[str, object] = {"message": {"role": "assistant", "content": text}}
     else:
         content = {"text": text, "logprobs": None}
-    return {"index": choice, **content, "finish_reason": "length"}
+    return {"index": choice, **content, "finish_reason": plan.finish}
