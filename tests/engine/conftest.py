@@ -6,8 +6,10 @@ installed, there is nothing to collect.
 
 import importlib.util
 import os
+import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,8 @@ ARGS = [
     *("--model", str(MODEL), "--dtype", "float32", "--enforce-eager", "--max-model-len", "2048"),
     *("--max-num-seqs", "8", "--block-size", "32", "--kv-cache-memory-bytes", "268435456"),
     *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
+    # For trying another configuration of the same engine, such as --async-scheduling.
+    *shlex.split(os.environ.get("TAILRACE_ENGINE_TEST_ARGS", "")),
 ]
 
 collect_ignore_glob = [] if importlib.util.find_spec("vllm") else ["test_*.py"]
@@ -35,9 +39,11 @@ def pytest_configure(config):
         "ignore::FutureWarning",
         "ignore:builtin type .* has no __module__ attribute:DeprecationWarning",
         "ignore:.*deprecated.*:DeprecationWarning",
-        "ignore:Unclosed context:ResourceWarning:zmq",
     ):
         config.addinivalue_line("filterwarnings", warning)
+    # vLLM leaves its ZeroMQ context to the garbage collector, which may come after the last test.
+    config.addinivalue_line("filterwarnings", "ignore:Unclosed context:ResourceWarning")
+    warnings.filterwarnings("ignore", "Unclosed context", ResourceWarning)
 
 
 def pytest_collection_modifyitems(items):
@@ -45,8 +51,9 @@ def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
-            item.add_marker(pytest.mark.timeout(240))
+            if pytest_asyncio.is_async_test(item):
+                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            item.add_marker(pytest.mark.timeout(480))
 
 
 @pytest.fixture(scope="session")

@@ -20,18 +20,18 @@ def refused(parse, args):
     return error.value
 
 
-async def test_arguments_are_those_of_vllm_serve(parse, model):
+def test_arguments_are_those_of_vllm_serve(parse, model):
     parsed = parse(ARGS)
     assert (parsed.model, parsed.max_model_len, parsed.served_model_name) == (str(model), 2048, ["smollm2"])
 
 
-async def test_a_missing_model_directory(parse, tmp_path):
+def test_a_missing_model_directory(parse, tmp_path):
     error = refused(parse, ["--model", str(tmp_path / "nowhere")])
     assert error.param == "--model"
     assert "nowhere does not exist" in error.message
 
 
-async def test_a_directory_that_is_no_model(parse, tmp_path):
+def test_a_directory_that_is_no_model(parse, tmp_path):
     assert "config.json" in refused(parse, ["--model", str(tmp_path)]).message
 
 
@@ -44,11 +44,11 @@ async def test_a_directory_that_is_no_model(parse, tmp_path):
         (["--enable-auto-tool-choice"], "--tool-call-parser"),
     ],
 )
-async def test_a_wrong_argument(parse, model, args, named):
+def test_a_wrong_argument(parse, model, args, named):
     assert named in refused(parse, ["--model", str(model), *args]).message
 
 
-async def test_the_cause_comes_out_of_the_engines_process(tmp_path, monkeypatch):
+def test_the_cause_comes_out_of_the_engines_process(tmp_path, monkeypatch):
     """vLLM itself tells it only in the log of the process that failed."""
     import logging
 

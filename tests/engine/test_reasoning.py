@@ -16,10 +16,11 @@ async def reasoning_engine(engine):
     from tailrace_worker.engines.vllm.continuable import ContinuableEngine
     from tailrace_worker.engines.vllm.internals import build_serving
 
-    settings = VllmSettings(args=[*ARGS, "--reasoning-parser", "granite"])
-    other = VllmEngine(settings, SERVED_NAME, capacity=8)
+    arguments = launch.parse(ARGS, SERVED_NAME)
+    arguments.structured_outputs_config.reasoning_parser = "granite"  # as vLLM does while it makes an engine
+    other = VllmEngine(VllmSettings(args=ARGS), SERVED_NAME, capacity=8)
     other._engine = engine._engine
-    other._serving = await build_serving(ContinuableEngine(engine._engine), launch.parse(settings.args, SERVED_NAME))
+    other._serving = await build_serving(ContinuableEngine(engine._engine), arguments)
     return other
 
 

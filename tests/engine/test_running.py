@@ -86,14 +86,19 @@ async def test_closing_before_the_first_step_stops_it_too(engine):
 
 
 async def test_cancelling_the_reader_stops_the_engine(engine):
-    reader = asyncio.create_task(answer(engine, chat(**LONG)))
-    while engine.running == 0:
-        await asyncio.sleep(0.01)
+    steps = await engine.generate(job(chat(**LONG)))
+    await anext(steps)
+    reader = asyncio.create_task(_read(steps))
+    await asyncio.sleep(0)
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader
-    await asyncio.sleep(0.1)
     assert engine.running == 0
+
+
+async def _read(steps):
+    async for _ in steps:
+        pass
 
 
 async def test_answers_side_by_side_do_not_mix(engine):

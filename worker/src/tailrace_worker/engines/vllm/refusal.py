@@ -15,7 +15,7 @@ _PROMPT_FIELDS = {"chat": "messages", "completion": "prompt"}
 _INNER_PARAMS = frozenset({"input_tokens", "input_text"})
 #: What vLLM appends for its own logs, and how its messages begin when they name a field in no other way.
 _APPENDED = re.compile(r"\s*\(parameter=.*\)\s*$", re.DOTALL)
-_SUBJECT = re.compile(r"`?([a-z][a-z_]+)`? (?:must|cannot|should|has|is|contains)\b")
+_SUBJECT = re.compile(r"`?([a-z][a-z_]*)`? (?:must|cannot|should|has|is|contains)\b")
 _GRAMMAR_FIELDS = ("response_format", "structured_outputs", "tools")
 
 

@@ -26,9 +26,13 @@ class Steps(AsyncGenerator[Step, None]):
             self._task.result()
 
     async def asend(self, value: None) -> Step:
-        """The next step."""
+        """The next step. As with a generator, whoever is cancelled while waiting for it has closed it."""
         del value
-        step = await self._session.next()
+        try:
+            step = await self._session.next()
+        except BaseException:
+            await self.aclose()
+            raise
         if step is not None:
             return step
         await self._task
