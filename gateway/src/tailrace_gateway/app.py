@@ -43,7 +43,7 @@ class Gateway:
             TailraceError: `broker_unavailable`, when no broker answers.
         """
         name = f"tailrace-gateway-{self.origin}"
-        nc = await connect(self.settings.nats, name)
+        nc = await connect(self.settings.nats, name, on_reconnect=self._read_again)
         system = await connect_system(self.settings.nats, name)
         self._clients = [nc, system]
         hub = Hub(nc, nc.jetstream(), self.origin)
@@ -55,6 +55,9 @@ class Gateway:
         self.service = Service(self.settings, hub, self.catalog, self.metrics)
         self.duties = Duties(hub, self.workers, self.settings.heartbeat_s)
         self._tasks = [asyncio.create_task(self.catalog.watch(hub.js)), asyncio.create_task(self.duties.run())]
+
+    async def _read_again(self) -> None:
+        await self.service.hub.read_again()
 
     def close_responses(self) -> None:
         """Refuse new requests and end open responses; their streams go on, to be resumed on another gateway."""

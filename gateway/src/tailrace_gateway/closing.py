@@ -63,6 +63,7 @@ async def _write_end(hub: Hub, live: LiveStream, error: TailraceError) -> None:
             cursor.feed(entry.event)
             fence = entry.sequence
         if cursor.ended is not None:
+            live.on_event(cursor.ended)
             return
         last = cursor.position + 1
         ended = Ended(cursor.attempt, last, last, outcome, error=error.body(cursor.position))

@@ -91,10 +91,18 @@ class Hub:
         for foreign in list(self._foreign.values()):
             await self._tell_origin(foreign.live)
 
+    async def read_again(self) -> None:
+        """The broker was away: live events may have been missed, so everyone reads the log again."""
+        for live in self._streams():
+            for listener in live.listeners:
+                listener.read_again()
+
     def open_readers(self) -> int:
         """How many clients are being served."""
-        streams = [*self.own.values(), *(foreign.live for foreign in self._foreign.values())]
-        return sum(len(live.listeners) for live in streams)
+        return sum(len(live.listeners) for live in self._streams())
+
+    def _streams(self) -> list[LiveStream]:
+        return [*self.own.values(), *(foreign.live for foreign in self._foreign.values())]
 
     async def _subscribe(self, stream: StreamId, model: ModelSettings) -> _Foreign:
         live = LiveStream(stream, model, own=False, policy="continue")

@@ -20,6 +20,10 @@ class Listener(Protocol):
         """A live event, in the order of arrival."""
         ...
 
+    def read_again(self) -> None:
+        """Live events may have been missed."""
+        ...
+
 
 class LiveStream:
     """`own` streams were accepted here; their disconnect policy, timeouts and hand-backs are this gateway's duty."""

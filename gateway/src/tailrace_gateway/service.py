@@ -233,6 +233,9 @@ class _Silent:
     def on_event(self, event: Event) -> None:
         """Nothing to deliver."""
 
+    def read_again(self) -> None:
+        """Nothing was missed."""
+
 
 def failure_of(ended: Ended) -> TailraceError:
     """The failure that a log ended with, as it was when it happened."""

@@ -47,6 +47,11 @@ class Pump:
             self.reader.feed_live(event)
         self._wake.set()
 
+    def read_again(self) -> None:
+        """Events may have been missed (the broker was away): read the log from where the client is."""
+        self.reader.behind = True
+        self._wake.set()
+
     def say(self, data: bytes) -> None:
         """Send something that is not part of the log."""
         self.reader.say(data)
@@ -135,6 +140,7 @@ class Outcome:
 
     def __init__(self) -> None:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self.doubt = asyncio.Event()
         self._attempt = 0
 
     def on_event(self, event: Event) -> None:
@@ -143,3 +149,7 @@ class Outcome:
             self._attempt = max(self._attempt, event.attempt)
         elif isinstance(event, Ended) and event.attempt >= self._attempt and not self.ended.done():
             self.ended.set_result(event)
+
+    def read_again(self) -> None:
+        """The end may have been missed: whoever waits shall look for it in the log."""
+        self.doubt.set()

@@ -75,16 +75,27 @@ async def answer_response(service: Service, request: Request, live: LiveStream, 
 
 async def _end_of(service: Service, live: LiveStream, outcome: Outcome, request: Request) -> Ended | None:
     if not live.own:
-        _, end = await service.find(live.stream)
-        if end is not None and isinstance(end.event, Ended):
-            return end.event
+        outcome.read_again()
     leaving = asyncio.create_task(_disconnect(request))
     try:
-        either: set[asyncio.Future[Any]] = {outcome.ended, leaving}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        while not leaving.done() and not outcome.ended.done():
+            await _look_in_the_log(service, live, outcome)
+            doubting = asyncio.create_task(outcome.doubt.wait())
+            either: set[asyncio.Future[Any]] = {outcome.ended, leaving, doubting}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            doubting.cancel()
         return outcome.ended.result() if outcome.ended.done() else None
     finally:
         leaving.cancel()
+
+
+async def _look_in_the_log(service: Service, live: LiveStream, outcome: Outcome) -> None:
+    if not outcome.doubt.is_set():
+        return
+    outcome.doubt.clear()
+    _, end = await service.find(live.stream)
+    if end is not None and not outcome.ended.done() and isinstance(end.event, Ended):
+        outcome.ended.set_result(end.event)
 
 
 async def _disconnect(request: Request) -> None:
