@@ -38,6 +38,7 @@ class Up:
 
     def __init__(self, state: Path, *arguments: str, port: int, file: Path = SIMULATED) -> None:
         self.port = port
+        self._state = state
         self._log = (state.parent / "up.log").open("w+")
         command = [sys.executable, "-m", "tailrace_operator.local", "up", str(file)]
         options = ["--port", str(port), "--state", str(state), *arguments]
@@ -46,6 +47,10 @@ class Up:
     @property
     def output(self) -> str:
         return Path(self._log.name).read_text()
+
+    def everything_said(self) -> str:
+        logs = sorted((self._state / "logs").glob("*.log"))
+        return "\n".join([self.output, *(f"--- {log.name}\n{log.read_text()}" for log in logs)])
 
     def wait_for(self, text: str) -> None:
         self.wait_for_match(re.escape(text))
@@ -85,15 +90,20 @@ def up(state: Path, *arguments: str, **options):
         running.close()
 
 
-def answer(port: int, tokens: int = 5) -> str:
-    body = {"model": "simulated", "stream": True, "max_tokens": tokens, "messages": [{"role": "user", "content": "Hi"}]}
+def answer(running: Up, gateway: int = 0, patience_s: float = 20) -> str:
+    """A short streamed answer; when it does not end in time, everything that the programs said."""
+    body = {"model": "simulated", "stream": True, "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
     request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/v1/chat/completions",
+        f"http://127.0.0.1:{running.port + gateway}/v1/chat/completions",
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=20) as response:
-        return response.read().decode()
+    deadline, text = time.monotonic() + patience_s, ""
+    with urllib.request.urlopen(request, timeout=patience_s) as response:
+        for line in response:
+            text += line.decode()
+            assert time.monotonic() < deadline, f"{text}\n{running.everything_said()}"
+    return text
 
 
 def gone(processes: list[psutil.Process], patience_s: float = 5) -> bool:
@@ -111,7 +121,7 @@ def is_free(port: int) -> bool:
 def test_it_starts_answers_and_stops_without_a_trace(tmp_path, stop):
     with up(tmp_path / "state") as running:
         running.wait_for("Ctrl-C stops everything")
-        assert "[DONE]" in answer(running.port)
+        assert "[DONE]" in answer(running)
         family = running.family()
         assert len(family) >= 5
 
@@ -126,7 +136,7 @@ def test_a_second_start_reuses_what_the_first_left(tmp_path):
     for _ in range(2):
         with up(tmp_path / "state") as running:
             running.wait_for("Ctrl-C stops everything")
-            assert "[DONE]" in answer(running.port)
+            assert "[DONE]" in answer(running)
             running.process.terminate()
             assert running.process.wait(30) == 0
 
@@ -175,7 +185,7 @@ def test_crashed_programs_and_a_crashed_broker_come_back(tmp_path):
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             try:
-                assert "[DONE]" in answer(running.port)
+                assert "[DONE]" in answer(running)
                 break
             except OSError:
                 time.sleep(0.2)
@@ -187,8 +197,8 @@ def test_crashed_programs_and_a_crashed_broker_come_back(tmp_path):
 def test_two_gateways_serve_on_neighbouring_ports(tmp_path):
     with up(tmp_path / "state", "--gateways", "2") as running:
         running.wait_for("Ctrl-C stops everything")
-        assert "[DONE]" in answer(running.port)
-        assert "[DONE]" in answer(running.port + 1)
+        assert "[DONE]" in answer(running)
+        assert "[DONE]" in answer(running, gateway=1)
         running.process.terminate()
         assert running.process.wait(30) == 0
 
