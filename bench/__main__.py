@@ -1,0 +1,46 @@
+"""`python -m bench`: measure, print the tables, write the numbers.
+
+`gateway-path` is the default; `failover` measures what a client sees when a worker dies, hangs or leaves.
+"""
+
+import argparse
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from bench import failover, gateway_path, tables
+
+_RESULTS = Path("bench/results")
+
+
+def main() -> None:
+    """Parse the command line and run one benchmark."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("which", nargs="?", choices=("gateway-path", "failover"), default="gateway-path")
+    parser.add_argument("--tiny", action="store_true", help="a few streams, for a second: shows that it works")
+    parser.add_argument("--results", type=Path, default=_RESULTS, help="directory of the JSON files")
+    options = parser.parse_args()
+    if options.which == "failover":
+        text, report = asyncio.run(_failover(options.tiny))
+    else:
+        text, report = asyncio.run(_gateway_path(options.tiny))
+    options.results.mkdir(parents=True, exist_ok=True)
+    file = options.results / f"{options.which.replace('-', '_')}.json"
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    print(f"{text}\nall numbers: {file}")
+
+
+async def _gateway_path(tiny: bool) -> tuple[str, msgspec.Struct]:
+    scenarios, probes = (gateway_path.TINY, 4) if tiny else (gateway_path.FULL, 300)
+    report = await gateway_path.measure(scenarios, probes)
+    return tables.render(report), report
+
+
+async def _failover(tiny: bool) -> tuple[str, msgspec.Struct]:
+    report = await failover.measure(failover.TINY if tiny else failover.FULL)
+    return failover.render(report), report
+
+
+if __name__ == "__main__":
+    main()
