@@ -59,8 +59,8 @@ integration: env ## Run the integration tests (real nats-server, real processes)
 engine: worker-env model ## Run the engine tests (real vLLM on CPU)
 	$(WORKER_ENV)/bin/python -m pytest -q tests/engine
 
-sdk: env ## Run the tests with OpenAI's own clients (Node where it is installed)
-	@if [ -d tests/sdk ]; then .venv/bin/pytest -q tests/sdk; fi
+sdk: env ## Run the tests with OpenAI's Node client (needs node >= 20; its Python client is in `integration`)
+	@tests/sdk/run.sh
 
 bench: env ## Compare the gateway path with a bare server [BENCH=failover]; writes a table and a JSON file
 	.venv/bin/python -m bench $(BENCH)
@@ -84,7 +84,8 @@ clean-state: ## Forget what local runs keep (streams, logs, passwords); models s
 	rm -rf .tailrace/nats .tailrace/run .tailrace/logs .tailrace/secrets
 
 clean: clean-state ## Remove everything that this Makefile made
-	rm -rf .venv $(WORKER_ENV) .tools .tailrace .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(WORKER_ENV) .tools .tailrace .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	    tests/sdk/node_modules
 
 .tools/uv: scripts/bootstrap.py
 	@$(PYTHON) scripts/bootstrap.py && touch $@
