@@ -36,10 +36,7 @@ async def _serve(settings: WorkerSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    engine = make_engine(settings)
-    await Worker(settings, engine).serve(stop)
-    if not engine.healthy and not stop.is_set():
-        raise SystemExit(1)
+    await Worker(settings, lambda: make_engine(settings)).serve(stop)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from nats.js import JetStreamContext
 from tailrace_broker.connection import close, connect
 from tailrace_protocol import subjects
 from tailrace_protocol.control import Cancel, Superseded, decode_control
+from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.reports import WorkerReport, WorkerState
 from tailrace_protocol.requests import decode_request
 from tailrace_protocol.settings import WorkerSettings
@@ -35,10 +36,11 @@ _DRAIN_ROUND_S = 0.6
 class Worker:
     """One engine, serving one model's queue until `stop` is set."""
 
-    def __init__(self, settings: WorkerSettings, engine: Engine) -> None:
+    def __init__(self, settings: WorkerSettings, make_engine: Callable[[], Engine]) -> None:
         self.name = subjects.random_token(8)
         self._settings = settings
-        self._engine = engine
+        self._make_engine = make_engine
+        self._engine: Engine
         self._model = ModelKey(settings.namespace, settings.model)
         self._state: WorkerState = "starting"
         self._progress = "starting"
@@ -58,19 +60,27 @@ class Worker:
         name = subjects.worker_client_name(self.name)
         self._nc = await connect(self._settings.nats, name, on_reconnect=self._on_reconnect)
         self._js = self._nc.jetstream()
-        self._intake = Intake(self._nc, self._model, self._engine.capacity, self._accept)
+        self._intake = Intake(self._nc, self._model, self._settings.capacity, self._accept)
         reporting = asyncio.create_task(self._every(_REPORT_EVERY_S, self._report))
         try:
             await self._load(stop)
             if not stop.is_set():
                 await self._serve_until(stop)
+            if not stop.is_set():
+                raise TailraceError(ErrorCode.ENGINE_FAILED, "the engine died")
         finally:
             reporting.cancel()
-            await self._engine.stop()
+            if hasattr(self, "_engine"):
+                await self._engine.stop()
             await close(self._nc)
 
     async def _load(self, stop: asyncio.Event) -> None:
         self._state = "loading"
+        self._say("importing the engine")
+        # Importing vLLM takes tens of seconds: whoever waits shall see that somebody is there.
+        self._engine = await asyncio.to_thread(self._make_engine)
+        if stop.is_set():
+            return
         loading = asyncio.create_task(self._engine.start(self._say))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -85,7 +95,7 @@ class Worker:
         await self._subscribe()
         self._state, self._progress = "ready", ""
         await self._intake.open()
-        log.info("worker.ready worker=%s model=%s capacity=%d", self.name, self._model, self._engine.capacity)
+        log.info("worker.ready worker=%s model=%s capacity=%d", self.name, self._model, self._settings.capacity)
         keep_alive = self._settings.ack_wait_s / _KEEP_ALIVES_PER_ACK_WAIT
         upkeep = [
             asyncio.create_task(self._every(keep_alive, self._keep_alive)),
@@ -192,7 +202,7 @@ class Worker:
             namespace=self._model.namespace,
             model=self._model.name,
             state=self._state,
-            capacity=self._engine.capacity,
+            capacity=self._settings.capacity,
             active=len(self._running),
             progress=self._progress,
         )
