@@ -25,11 +25,10 @@ def of_log(tokens: Sequence[int], params: Any, room: int) -> Ending | None:
     """
     if not tokens:
         return None
-    if len(tokens) > params.min_tokens or params.min_tokens == 0:
-        if tokens[-1] == params.eos_token_id:
-            return Ending("stop", None)
-        if tokens[-1] in (params.stop_token_ids or ()):
-            return Ending("stop", tokens[-1])
+    if tokens[-1] == params.eos_token_id:
+        return Ending("stop", None)
+    if tokens[-1] in (params.stop_token_ids or ()):
+        return Ending("stop", tokens[-1])
     if len(tokens) >= min(params.max_tokens, room):
         return Ending("length", None)
     return None
