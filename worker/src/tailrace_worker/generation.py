@@ -89,6 +89,11 @@ class Generation:
         except (NatsError, TimeoutError) as error:
             log.warning("generation.broker_lost stream=%s error=%s", self.stream, error)
             await self._tools.intake.hand_back(self.delivery)
+        except Exception as error:
+            # Nobody foresaw this; were it left at that, the request would be held and kept alive for ever.
+            log.exception("generation.bug stream=%s", self.stream)
+            detail = f"the engine failed in an unforeseen way: {type(error).__name__}"
+            await self._refused(TailraceError(ErrorCode.ENGINE_FAILED, detail))
 
     def stop(self, reason: StopReason) -> None:
         """End early for `reason`; a second call changes nothing."""
