@@ -1,4 +1,4 @@
-"""An engine that fails in a way nobody foresaw costs its stream an error, never the worker's slot or endless silence."""
+"""An engine that fails in a way nobody foresaw costs its stream an error, not endless silence or a worker its slot."""
 
 import pytest
 from tailrace_protocol.events import Ended, TokenGroup, decode_event
