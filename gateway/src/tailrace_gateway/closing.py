@@ -60,7 +60,7 @@ async def _write_end(hub: Hub, live: LiveStream, error: TailraceError) -> None:
     for _ in range(_FENCE_TRIES):
         cursor, fence = LogCursor(), 0
         async for entry in read_log_at_leader(hub.js, live.stream):
-            cursor.feed(entry.event)
+            cursor.feed_all([entry.event])
             fence = entry.sequence
         if cursor.ended is not None:
             live.on_event(cursor.ended)

@@ -45,6 +45,8 @@ class Duties:
                 await self._tick(tick, time.monotonic())
             except (NatsError, TimeoutError) as error:
                 log.warning("duties.broker_lost error=%s", type(error).__name__)
+            except Exception:  # A bug in one round must not end all rounds: every stream's time limits hang on them.
+                log.exception("duties.broken")
             await asyncio.sleep(_TICK_S)
 
     async def stop(self) -> None:

@@ -92,7 +92,7 @@ class Intake:
     async def keep_alive(self) -> None:
         """Tell the broker that every held message is still being worked on."""
         if self._nc.is_connected:
-            for ack in self._held:
+            for ack in list(self._held):
                 await self._nc.publish(ack, b"+WPI")
 
     async def acknowledge(self, delivery: Delivery) -> None:

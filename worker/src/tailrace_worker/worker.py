@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -209,12 +209,14 @@ class Worker:
         if self._nc.is_connected:
             await self._nc.publish(subjects.worker_report(self._model, self.name), encode(report))
 
-    async def _every(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+    async def _every(self, seconds: float, action: Callable[[], Coroutine[None, None, None]]) -> None:
         while True:
             try:
                 await action()
             except (NatsError, TimeoutError) as error:
                 log.warning("upkeep.failed error=%s", type(error).__name__)
+            except Exception:  # A bug in one round must not end all rounds: leases and keep-alives hang on them.
+                log.exception("upkeep.broken action=%s", action.__name__)
             await asyncio.sleep(seconds)
 
     async def _drain(self) -> None:

@@ -96,7 +96,7 @@ class Pump:
         try:
             page = await read_page(self._js, self.stream, self._sequence)
             for entry in page.entries:
-                self.reader.feed(await self._whole(entry.event))
+                self.reader.feed(await self._whole(entry.event), logged=True)
             self._sequence = page.sequence
             caught_up = not page.more
         finally:
@@ -120,7 +120,7 @@ class Pump:
         trusted = False
         try:
             async for entry in read_log_at_leader(self._js, self.stream):
-                for ready in cursor.feed(await self._whole(entry.event)):
+                for ready in cursor.feed_all([await self._whole(entry.event)]):
                     self.reader.correct(cursor, ready)
             trusted = cursor.position >= self.reader.cursor.position
             if trusted:

@@ -57,12 +57,12 @@ class Reader:
         elif not self.behind:
             self.feed(event)
 
-    def feed(self, event: Event) -> None:
-        """Take in an event of the log, in broker order."""
+    def feed(self, event: Event, *, logged: bool = False) -> None:
+        """Take in an event, in broker order; `logged` for one that was read from the log, which is the truth."""
         if self.finished:
             return
         before = self.cursor.attempt
-        for ready in self.cursor.feed(event):
+        for ready in self.cursor.feed_all([event]) if logged else self.cursor.feed(event):
             self._deliver(ready)
         if self.verbose and isinstance(event, Started) and before < self.cursor.attempt:
             self._push(sse.attempt(event))
