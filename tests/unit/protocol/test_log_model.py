@@ -37,7 +37,7 @@ def _from_log(history: History, length: int | None = None) -> tuple[LogCursor, l
 
 
 @given(plan=steps)
-@examples(400)
+@examples(120)
 def test_the_whole_log_delivers_the_whole_stream_in_order_exactly_once(plan):
     history = History(plan)
     cursor, delivered = _from_log(history)
@@ -47,7 +47,7 @@ def test_the_whole_log_delivers_the_whole_stream_in_order_exactly_once(plan):
 
 
 @given(plan=steps)
-@examples(300)
+@examples(150)
 def test_every_beginning_of_a_log_reaches_as_far_as_nothing_is_missing(plan):
     history = History(plan, complete=False)
     for length in range(len(history.log) + 1):
@@ -58,7 +58,7 @@ def test_every_beginning_of_a_log_reaches_as_far_as_nothing_is_missing(plan):
 
 
 @given(plan=steps)
-@examples(200)
+@examples(120)
 def test_a_log_read_event_by_event_delivers_the_same(plan):
     history = History(plan)
     one_by_one = LogCursor()
@@ -66,7 +66,7 @@ def test_a_log_read_event_by_event_delivers_the_same(plan):
 
 
 @given(plan=steps, cut=st.integers(0, 40))
-@examples(200)
+@examples(120)
 def test_a_log_may_be_read_in_pieces_and_read_again(plan, cut):
     history = History(plan)
     cursor, delivered = _from_log(history, cut)
@@ -74,7 +74,7 @@ def test_a_log_may_be_read_in_pieces_and_read_again(plan, cut):
 
 
 @given(plan=steps, fates=mishaps)
-@examples(700)
+@examples(350)
 def test_a_live_reader_agrees_with_the_log_exactly_when_nothing_it_delivered_is_void(plan, fates):
     history = History(plan)
     truth, _ = _from_log(history)
@@ -87,7 +87,7 @@ def test_a_live_reader_agrees_with_the_log_exactly_when_nothing_it_delivered_is_
 
 
 @given(plan=steps, fates=mishaps)
-@examples(700)
+@examples(350)
 def test_a_live_reader_that_misses_something_before_what_it_saw_has_a_gap(plan, fates):
     history = History(plan)
     truth, _ = _from_log(history)
@@ -100,7 +100,7 @@ def test_a_live_reader_that_misses_something_before_what_it_saw_has_a_gap(plan, 
 
 
 @given(plan=steps)
-@examples(200)
+@examples(120)
 def test_a_live_reader_that_sees_just_the_log_has_no_gap_in_the_end(plan):
     history = History(plan)
     live = LogCursor()
@@ -110,7 +110,7 @@ def test_a_live_reader_that_sees_just_the_log_has_no_gap_in_the_end(plan):
 
 
 @given(plan=steps, fates=mishaps)
-@examples(700)
+@examples(350)
 def test_a_reader_that_reads_the_log_at_each_gap_delivers_the_stream_or_says_that_it_cannot(plan, fates):
     """The whole life of a gateway's reader, its last look at the log included."""
     history = History(plan)

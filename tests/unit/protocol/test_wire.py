@@ -36,7 +36,7 @@ def test_fields_of_a_newer_version_are_ignored_at_every_level(kind, data):
 
 @each_union
 @given(kind=st.text(), fields=st.dictionaries(st.text().filter(lambda name: name != "t"), json_values, max_size=4))
-@examples(100)
+@examples(40)
 def test_a_kind_of_a_newer_version_is_nothing_rather_than_an_error(decode, kind, fields):
     fresh = kind + "-of-the-future"
     assert decode(msgspec.json.encode({"t": fresh, **fields})) is None
