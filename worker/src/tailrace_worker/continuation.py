@@ -61,7 +61,7 @@ def decide(attempt: int, events: Iterable[Event], max_attempts: int) -> Decision
         return GiveUp(cursor.position, cursor.attempt, error, "the log has no beginning")
     barren = _barren_attempts(cursor)
     if barren >= max_attempts:
-        error = TailraceError(ErrorCode.WORKER_LOST, f"{barren} workers in a row were lost without writing a token")
+        error = TailraceError(ErrorCode.WORKER_LOST, f"{barren} attempts in a row wrote nothing: their workers were lost or stalled")
         return GiveUp(cursor.position, cursor.attempt, error, f"{barren} attempts without progress")
     replay = tuple(tuple(e.groups) for e in accepted if isinstance(e, Delta | Ended) and e.groups)
     return Continue(cursor.position, cursor.attempt, replay, f"attempt {attempt} continues at {cursor.position + 1}")

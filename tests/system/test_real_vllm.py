@@ -1,0 +1,138 @@
+"""`make up` with two real vLLM workers and two gateways: the promises of the README, on real tokens.
+
+Started once for the module: two engines take a minute or two to load on a small machine.
+"""
+
+import asyncio
+import signal
+import time
+
+import httpx
+import pytest
+from local_up import ROOT, gone, up
+from stack import stream
+
+EXAMPLE = ROOT / "examples" / "smollm2-two-workers.yaml"
+LOAD_S = 600
+GREEDY = {"model": "smollm2", "stream": True, "temperature": 0, "max_tokens": 40}
+STORY = {**GREEDY, "messages": [{"role": "user", "content": "Tell me a story about a river."}]}
+
+pytestmark = pytest.mark.timeout(LOAD_S + 120)
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory):
+    state = tmp_path_factory.mktemp("system") / "state"
+    state.mkdir()
+    (state / "models").symlink_to(ROOT / ".tailrace" / "models")
+    with up(state, "--gateways", "2", file=EXAMPLE) as running:
+        running.wait_for_match("Ctrl-C stops everything", LOAD_S)
+        running.wait_for_match(r"(?s)worker (\w+) is ready.*worker (\w+) is ready", LOAD_S)
+        family = running.family()
+        yield running
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(60) == 0
+        assert gone(family)
+
+
+@pytest.fixture
+async def client():
+    async with httpx.AsyncClient(timeout=120) as http:
+        yield http
+
+
+def url(system, path, gateway=0):
+    return f"http://127.0.0.1:{system.port + gateway}/v1/{path}"
+
+
+def busiest(system):
+    """The worker whose process group used the most CPU lately: the one that generates."""
+    before = {p.pid: _cpu(p) for p in system.programs("worker")}
+    time.sleep(0.3)
+    return max(system.programs("worker"), key=lambda p: _cpu(p) - before.get(p.pid, 0.0))
+
+
+def _cpu(process):
+    members = [process, *process.children(recursive=True)]
+    return sum(sum(member.cpu_times()[:2]) for member in members)
+
+
+async def test_the_capital_of_france(system, client):
+    question = [{"role": "user", "content": "What is the capital of France?"}]
+    answer = await stream(client, "POST", url(system, "chat/completions"), json={**GREEDY, "messages": question})
+    assert "Paris" in answer.text
+    assert answer.done
+    assert answer.ids == list(range(1, len(answer.ids) + 1))
+
+
+async def test_a_cut_connection_resumes_on_the_other_gateway(system, client):
+    undisturbed = await stream(client, "POST", url(system, "chat/completions"), json=STORY)
+    begun = await stream(client, "POST", url(system, "chat/completions"), json=STORY, stop_after=10)
+    address = url(system, f"streams/{begun.stream_id}", gateway=1)
+    rest = await stream(client, "GET", address, headers={"Last-Event-ID": str(begun.ids[-1])})
+    assert begun.text + rest.text == undisturbed.text
+    assert begun.ids + rest.ids == undisturbed.ids
+
+
+async def test_the_generating_worker_is_killed_and_the_text_is_identical(system, client):
+    body = {**STORY, "max_tokens": 60}
+    undisturbed = await stream(client, "POST", url(system, "chat/completions"), json=body)
+    times, killed = [], []
+
+    def kill(frames):
+        times.append(time.monotonic())
+        if len(frames) == 15:
+            victim = busiest(system)
+            killed.append(victim)
+            victim.kill()
+
+    headers = {"Tailrace-Events": "all"}
+    answer = await stream(client, "POST", url(system, "chat/completions"), json=body, headers=headers, on_frame=kill)
+    assert killed
+    assert answer.attempts[-1]["attempt"] == 2, "the worker that was killed was the one that wrote"
+    assert answer.text == undisturbed.text
+    assert answer.ids == undisturbed.ids
+    assert answer.finish == undisturbed.finish
+
+
+async def test_delete_reaches_the_engine(system, client):
+    body = {**STORY, "max_tokens": 1500, "ignore_eos": True}
+    headers = {"Tailrace-On-Disconnect": "continue"}
+    begun = await stream(client, "POST", url(system, "chat/completions"), json=body, headers=headers, stop_after=5)
+    start = time.monotonic()
+    deleted = await client.delete(url(system, f"streams/{begun.stream_id}", gateway=1))
+    print(f"cancel confirmed by the worker after {(time.monotonic() - start) * 1000:.0f} ms")
+    assert deleted.json()["status"] == "cancelled"
+    again = await stream(client, "GET", url(system, f"streams/{begun.stream_id}"))
+    assert again.error["code"] == "cancelled"
+    assert len(again.ids) < 200
+
+
+async def test_over_long_prompts_and_impossible_schemas_are_refused_by_field(system, client):
+    long = {**GREEDY, "messages": [{"role": "user", "content": "river " * 5000}]}
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}
+    for streaming in (True, False):
+        refused = await client.post(url(system, "chat/completions"), json={**long, "stream": streaming})
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"]) == (400, "context_length_exceeded")
+        assert "2048" in error["message"]
+        body = {**STORY, "stream": streaming, "response_format": schema}
+        refused = await client.post(url(system, "chat/completions"), json=body)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "response_format")
+
+
+async def test_an_eight_mebibyte_body_reaches_vllm_which_says_what_is_wrong(system, client):
+    body = {**GREEDY, "messages": [{"role": "user", "content": "x" * (8 * 1024 * 1024 - 400)}]}
+    refused = await client.post(url(system, "chat/completions"), json=body)
+    answer = refused.json()["error"] if refused.status_code == 400 else refused.text[-500:]
+    assert "context_length_exceeded" in str(answer)
+
+
+async def test_many_at_once_share_the_workers(system, client):
+    bodies = [
+        {**GREEDY, "max_tokens": 12, "messages": [{"role": "user", "content": f"Count to {i}."}]} for i in range(12)
+    ]
+    answers = await asyncio.gather(
+        *(stream(client, "POST", url(system, "chat/completions", i % 2), json=body) for i, body in enumerate(bodies))
+    )
+    assert all(answer.done and answer.finish for answer in answers)
