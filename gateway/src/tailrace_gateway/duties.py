@@ -110,6 +110,6 @@ class Duties:
         streams: dict[str, int] = {}
         for live in self._hub.own.values():
             if live.ended is None:
-                key = str(live.stream.key)
+                key = f"{live.model.namespace}.{live.model.name}"
                 streams[key] = streams.get(key, 0) + 1
         return GatewayReport(gateway=self._hub.origin, connections=self._hub.open_readers(), streams=streams)

@@ -45,7 +45,8 @@ class Pump:
             self.reader.behind = True
         else:
             self.reader.feed_live(event)
-        self._wake.set()
+        if self.reader.has_work:
+            self._wake.set()
 
     def read_again(self) -> None:
         """Events may have been missed (the broker was away): read the log from where the client is."""

@@ -48,6 +48,11 @@ class Reader:
         """Whether something is missing before what was seen, so that the log must be read at its leader."""
         return self.cursor.gap and not self.finished
 
+    @property
+    def has_work(self) -> bool:
+        """Whether there is anything to do for whoever drives it; a checkpoint that says nothing new makes none."""
+        return bool(self._unsent) or self.behind or self.finished or self.cursor.gap
+
     def feed_live(self, event: Event) -> None:
         """Take in an event as it is written; while the log is read instead, only what comes during a read is held."""
         if self._held is not None:
