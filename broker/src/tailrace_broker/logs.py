@@ -4,7 +4,7 @@ A direct get is not read-after-write on a replicated stream, so a reader that mu
 asks the stream's leader instead, message by message.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,9 +22,12 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An event, with the sequence and the time (Unix seconds) that the broker gave it."""
+    """A message of a log, with the sequence and the time (Unix seconds) that the broker gave it.
 
-    event: Event
+    `event` is `None` for a kind of a newer version: its sequence counts all the same.
+    """
+
+    event: Event | None
     sequence: int
     time: float
 
@@ -47,8 +50,13 @@ async def read_page(js: JetStreamContext, stream: StreamId, after: int = 0) -> P
     messages = await _messages(js, stream, after)
     if not messages:
         return Page([], after, more=False)
-    entries = [logged for message in messages if (logged := _logged(message)) is not None]
+    entries = [_logged(message) for message in messages]
     return Page(entries, messages[-1].seq or after, _header(messages[-1], "Nats-Num-Pending") != "0")
+
+
+def events_of(entries: Iterable[Logged]) -> Iterator[Event]:
+    """The events that this version knows, in order."""
+    return (entry.event for entry in entries if entry.event is not None)
 
 
 async def read_log_at_leader(js: JetStreamContext, stream: StreamId) -> AsyncIterator[Logged]:
@@ -60,8 +68,7 @@ async def read_log_at_leader(js: JetStreamContext, stream: StreamId) -> AsyncIte
         except NotFoundError:
             return
         after = message.seq or after
-        if (logged := _logged(message)) is not None:
-            yield logged
+        yield _logged(message)
 
 
 async def _messages(js: JetStreamContext, stream: StreamId, after: int) -> list[RawStreamMsg]:
@@ -72,11 +79,8 @@ async def _messages(js: JetStreamContext, stream: StreamId, after: int) -> list[
         return []
 
 
-def _logged(message: RawStreamMsg) -> Logged | None:
-    event = decode_event(message.data or b"")
-    if event is None:
-        return None
-    return Logged(event, message.seq or 0, _time(message))
+def _logged(message: RawStreamMsg) -> Logged:
+    return Logged(decode_event(message.data or b""), message.seq or 0, _time(message))
 
 
 def _time(message: RawStreamMsg) -> float:

@@ -71,7 +71,15 @@ def read_ask(kind: Kind, body: bytes) -> Ask:
     if not 1 <= choices <= _MAX_CHOICES:
         raise _invalid(f"'n' is {choices}: use 1 to {_MAX_CHOICES}", "n")
     _check_input(kind, fields)
-    return Ask(kind, fields.model, bool(fields.stream), choices, body)
+    prompts = 1 if kind == "chat" else _count_prompts(bytes(fields.prompt))
+    return Ask(kind, fields.model, bool(fields.stream), choices * prompts, body)
+
+
+def _count_prompts(prompt: bytes) -> int:
+    """A legacy completion may hold several prompts: texts, or token ids in a list for each."""
+    value = msgspec.json.decode(prompt)
+    several = isinstance(value, list) and value and not isinstance(value[0], int)
+    return len(value) if several else 1
 
 
 def _check_input(kind: Kind, fields: _Body) -> None:

@@ -5,7 +5,7 @@ import logging
 
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NotFoundError
-from tailrace_broker.logs import read_log_at_leader
+from tailrace_broker.logs import events_of, read_log_at_leader
 from tailrace_protocol import subjects
 from tailrace_protocol.control import Cancel
 from tailrace_protocol.errors import ErrorCode, TailraceError
@@ -55,15 +55,30 @@ async def _remove_request(hub: Hub, live: LiveStream) -> None:
         log.debug("request.gone stream=%s error=%s", live.stream, type(error).__name__)
 
 
+async def learn_end(hub: Hub, live: LiveStream) -> None:
+    """Look up whether the log has its end; if so, everyone who reads it is told to look as well."""
+    live.end_claimed = False
+    await _fold(hub, live)
+
+
+async def _fold(hub: Hub, live: LiveStream) -> tuple[LogCursor, int]:
+    """The whole log, and its last broker sequence."""
+    cursor, sequence = LogCursor(), 0
+    async for entry in read_log_at_leader(hub.js, live.stream):
+        cursor.feed_all(events_of([entry]))
+        sequence = entry.sequence
+    if cursor.ended is not None and live.ended is None:
+        live.settle(cursor.ended)
+        for listener in live.listeners:
+            listener.read_again()
+    return cursor, sequence
+
+
 async def _write_end(hub: Hub, live: LiveStream, error: TailraceError) -> None:
     outcome: Outcome = "cancelled" if error.code is ErrorCode.CANCELLED else "failed"
     for _ in range(_FENCE_TRIES):
-        cursor, fence = LogCursor(), 0
-        async for entry in read_log_at_leader(hub.js, live.stream):
-            cursor.feed_all([entry.event])
-            fence = entry.sequence
+        cursor, fence = await _fold(hub, live)
         if cursor.ended is not None:
-            live.on_event(cursor.ended)
             return
         last = cursor.position + 1
         ended = Ended(cursor.attempt, last, last, outcome, error=error.body(cursor.position))

@@ -10,7 +10,7 @@ from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.reports import GatewayReport
 from tailrace_protocol.wire import encode
 
-from tailrace_gateway.closing import close_stream
+from tailrace_gateway.closing import close_stream, learn_end
 from tailrace_gateway.delivery import sse
 from tailrace_gateway.delivery.pump import Pump
 from tailrace_gateway.hub import Hub
@@ -60,6 +60,8 @@ class Duties:
             self._judge(live, now)
         if not self._hub.nc.is_connected:
             return
+        for live in [live for live in self._hub.own.values() if live.end_claimed]:
+            await learn_end(self._hub, live)
         if tick % _TICKS_PER_LEASE == 0:
             await self._hub.renew_leases()
         if tick % _TICKS_PER_REPORT == 0:

@@ -36,6 +36,7 @@ class LiveStream:
         self.accepted = time.monotonic()
         self.queue_sequence = 0
         self.cancel_requested = False
+        self.end_claimed = False
         self.started: Started | None = None
         self.ended: Ended | None = None
         self.first_sign = asyncio.Event()
@@ -51,11 +52,19 @@ class LiveStream:
                 self.started = event
             self.first_sign.set()
         elif isinstance(event, Ended) and event.attempt >= self.attempt:
-            self.ended = event
-            self.first_sign.set()
-            self.end_seen.set()
+            self.settle(event)
+        elif isinstance(event, Ended):
+            # Void, unless the attempt that seemed to follow was refused by the log: to be looked up.
+            self.end_claimed = True
         for listener in self.listeners:
             listener.on_event(event)
+
+    def settle(self, ended: Ended) -> None:
+        """The stream has its end."""
+        self.ended = ended
+        self.end_claimed = False
+        self.first_sign.set()
+        self.end_seen.set()
 
     @property
     def attempt(self) -> int:

@@ -14,10 +14,11 @@ import msgspec
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NoStreamResponseError
 from tailrace_broker import payloads
-from tailrace_broker.logs import Logged, read_page
+from tailrace_broker.logs import Logged, events_of, read_page
 from tailrace_protocol import subjects
 from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.events import Accepted, Ended, Event
+from tailrace_protocol.log import LogCursor
 from tailrace_protocol.requests import Request
 from tailrace_protocol.settings import GatewaySettings, ModelSettings
 from tailrace_protocol.subjects import ModelKey, StreamId
@@ -120,7 +121,7 @@ class Service:
         after, last = 0, None
         while True:
             page = await read_page(self.hub.js, stream, after)
-            last, after = (page.entries[-1].event if page.entries else last), page.sequence
+            last, after = next(iter([*events_of(page.entries)][-1:]), last), page.sequence
             if not page.more:
                 return last
 
@@ -170,14 +171,14 @@ class Service:
             TailraceError: `stream_not_found`, or `replay_expired` when the log is gone or its window is over.
         """
         model = self._model_of(stream)
-        after, end, first = 0, None, None
-        while True:
+        cursor, first, end, more, after = LogCursor(), None, None, True, 0
+        while more:
             page = await _translated(read_page(self.hub.js, stream, after))
-            first = first or (page.entries[0] if page.entries else None)
-            end = next((e for e in reversed(page.entries) if isinstance(e.event, Ended)), end)
-            after = page.sequence
-            if not page.more:
-                break
+            for entry in page.entries:
+                first = first or entry
+                if any(isinstance(ready, Ended) for ready in cursor.feed_all(events_of([entry]))):
+                    end = entry
+            more, after = page.more, page.sequence
         self._check_window(stream, model, first, end)
         return model, end
 

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from tailrace_protocol.events import (
     Accepted,
     Checkpoint,
-    Delta,
     Ended,
     Event,
     Positioned,
@@ -187,8 +186,3 @@ def _writers(takeovers: list[tuple[int, int]], reach: int) -> list[tuple[int, in
 def _owner(takeovers: list[tuple[int, int]], position: int) -> int:
     """The attempt that a delivered position belongs to; 0 for what the gateway wrote."""
     return max((attempt for attempt, base in takeovers if base <= position), default=0)
-
-
-def token_groups(events: Iterable[Positioned]) -> list[Delta]:
-    """The events whose tokens a continuation replays."""
-    return [event for event in events if isinstance(event, Delta) and event.groups]

@@ -10,11 +10,10 @@ from tailrace_protocol.events import (
     Delta,
     Ended,
     Started,
-    TokenGroup,
     first_position,
     last_position,
 )
-from tailrace_protocol.log import EARLY_LIMIT, LogCursor, token_groups
+from tailrace_protocol.log import EARLY_LIMIT, LogCursor
 
 
 def _frames(text, count):
@@ -415,8 +414,3 @@ def test_a_whole_log_is_folded_however_late_its_gap_is_filled():
 )
 def test_an_event_knows_its_first_and_last_position(event, first, last):
     assert (first_position(event), last_position(event)) == (first, last)
-
-
-def test_only_events_with_tokens_are_replayed():
-    with_tokens = Delta(1, 2, [TokenGroup(0, [7])], [])
-    assert token_groups([accepted(), with_tokens, text(1, 3), end(1, 4)]) == [with_tokens]

@@ -14,7 +14,7 @@ NAMES = {
         "Accepted Checkpoint Delta Ended Event Outcome Positioned Started TokenGroup Usage decode_event"
         " first_position last_position"
     ),
-    "log": "EARLY_LIMIT LogCursor token_groups",
+    "log": "EARLY_LIMIT LogCursor",
     "reports": "GatewayReport WorkerReport WorkerState decode_gateway_report decode_worker_report",
     "requests": "Kind Request decode_request",
     "settings": (

@@ -27,8 +27,9 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The log has its end already: acknowledge the request."""
+    """The log has its end already, written by attempt number `previous`: acknowledge the request."""
 
+    previous: int
     reason: str
 
 
@@ -45,8 +46,8 @@ class GiveUp:
 Decision = Continue | Done | GiveUp
 
 
-def decide(attempt: int, events: Iterable[Event], max_attempts: int) -> Decision:
-    """What attempt number `attempt` shall do with a log that holds `events` (in broker order).
+def decide(events: Iterable[Event], max_attempts: int) -> Decision:
+    """What the next attempt shall do with a log that holds `events` (in broker order).
 
     `max_attempts` bounds consecutive attempts that began and wrote nothing: a request that kills its workers must
     not kill all of them. An attempt that made progress starts the count anew, so that a long stream may be handed
@@ -55,16 +56,19 @@ def decide(attempt: int, events: Iterable[Event], max_attempts: int) -> Decision
     cursor = LogCursor()
     accepted = cursor.feed_all(events)
     if cursor.ended is not None:
-        return Done(f"already ended: {cursor.ended.outcome}")
+        return Done(cursor.attempt, f"already ended: {cursor.ended.outcome}")
     if not accepted or not isinstance(accepted[0], Accepted):
         error = TailraceError(ErrorCode.REPLAY_EXPIRED, "the log of this request expired before it could be served")
         return GiveUp(cursor.position, cursor.attempt, error, "the log has no beginning")
     barren = _barren_attempts(cursor)
     if barren >= max_attempts:
-        error = TailraceError(ErrorCode.WORKER_LOST, f"{barren} attempts in a row wrote nothing: their workers were lost or stalled")
+        detail = f"{barren} attempts in a row wrote nothing: their workers were lost or stalled"
+        error = TailraceError(ErrorCode.WORKER_LOST, detail)
         return GiveUp(cursor.position, cursor.attempt, error, f"{barren} attempts without progress")
     replay = tuple(tuple(e.groups) for e in accepted if isinstance(e, Delta | Ended) and e.groups)
-    return Continue(cursor.position, cursor.attempt, replay, f"attempt {attempt} continues at {cursor.position + 1}")
+    return Continue(
+        cursor.position, cursor.attempt, replay, f"continues attempt {cursor.attempt} at position {cursor.position + 1}"
+    )
 
 
 def _barren_attempts(cursor: LogCursor) -> int:

@@ -11,12 +11,11 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import Enum
 
-import msgspec
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from tailrace_broker import payloads
-from tailrace_broker.logs import Logged, read_log_at_leader
+from tailrace_broker.logs import Logged, events_of, read_log_at_leader
 from tailrace_protocol import subjects
 from tailrace_protocol.control import Superseded
 from tailrace_protocol.errors import ErrorCode, TailraceError
@@ -34,6 +33,8 @@ from tailrace_worker.writer import FencedError, LogWriter
 log = logging.getLogger("tailrace.worker.generation")
 
 _FENCE_TRIES = 5
+#: A first delivery that waited longer than this may be a second one of which a restarted broker knows nothing.
+_FRESH_S = 2.0
 
 
 class StopReason(Enum):
@@ -64,6 +65,7 @@ class Generation:
     def __init__(self, tools: Tools, request: Request, delivery: Delivery) -> None:
         self.stream = StreamId.parse(request.stream)
         self.delivery = delivery
+        self.attempt = delivery.attempt
         self.writer: LogWriter | None = None
         self.produced = False
         self._started = False
@@ -107,41 +109,41 @@ class Generation:
             if isinstance(decision, continuation.Done):
                 await self._tools.intake.acknowledge(self.delivery)
                 return
-            self.writer = self._new_writer(decision.position, decision.previous)
+            self.writer = self._new_writer(decision.position, decision.previous, fence)
             if isinstance(decision, continuation.GiveUp):
                 raise decision.error
             try:
-                await self._generate(decision, fence)
+                await self._generate(decision)
                 return
             except FencedError:
-                log.info("generation.fenced stream=%s attempt=%d", self.stream, self.delivery.attempt)
+                log.info("generation.fenced stream=%s attempt=%d", self.stream, self.attempt)
         raise TailraceError(ErrorCode.LOG_CONFLICT)
 
-    def _new_writer(self, position: int, previous: int) -> LogWriter:
-        return LogWriter(self._tools.nc, self._tools.js, self.stream, self.delivery.attempt, position, previous)
+    def _new_writer(self, position: int, previous: int, fence: int | None) -> LogWriter:
+        return LogWriter(self._tools.nc, self._tools.js, self.stream, self.attempt, position, previous, fence)
 
     async def _decide(self) -> tuple[continuation.Decision, int | None]:
-        if self.delivery.attempt == 1:
+        if self.delivery.attempt == 1 and self.delivery.waited_s < _FRESH_S:
             return continuation.Continue(self._request.first_position - 1, 0, (), "first attempt"), None
         logged: list[Logged] = [entry async for entry in read_log_at_leader(self._tools.js, self.stream)]
-        events = [entry.event for entry in logged]
-        decision = continuation.decide(self.delivery.attempt, events, self._tools.settings.max_attempts)
+        decision = continuation.decide(events_of(logged), self._tools.settings.max_attempts)
+        self.attempt = max(self.attempt, decision.previous + 1)
         log.info("generation.continues stream=%s reason=%s", self.stream, decision.reason)
         await self._tell_older_attempts()
         return decision, logged[-1].sequence if logged else 0
 
     async def _tell_older_attempts(self) -> None:
-        message = encode(Superseded(attempt=self.delivery.attempt))
+        message = encode(Superseded(attempt=self.attempt))
         await self._tools.nc.publish(subjects.control(self.stream), message)
 
-    async def _generate(self, decision: continuation.Continue, fence: int | None) -> None:
+    async def _generate(self, decision: continuation.Continue) -> None:
         assert self.writer is not None  # noqa: S101 - set by _serve
         self._finished = {g.choice for groups in decision.replay for g in groups if g.finish}
         self._body = await self._load_body()
         job = Job(self._request, self._body, decision.replay, self._tools.settings.chunking)
         steps = await self._tools.engine.generate(job)
         async with contextlib.aclosing(steps):
-            await self.writer.start(self._tools.worker, self.delivery.ack, fence)
+            await self.writer.start(self._tools.worker, self.delivery.ack)
             self._started, self.last_step = True, time.monotonic()
             await self._copy(steps, self.writer)
 
@@ -196,17 +198,20 @@ class Generation:
         if not self._request.streaming or not self.produced or self.writer is None:
             await self._fail(TailraceError(ErrorCode.TOTAL_TIMEOUT))
             return
-        open_choices = [i for i in range(self._choices()) if i not in self._finished]
+        # A stream's first event holds one frame for each choice.
+        choices = self._request.first_position - 1
+        open_choices = [index for index in range(choices) if index not in self._finished]
         frame = length_frame(self._request, self._tools.settings.model, open_choices)
         await self.writer.end("finished", frames=(frame,))
         await self._tools.intake.acknowledge(self.delivery)
 
-    def _choices(self) -> int:
-        body = msgspec.json.decode(self._body or b"{}")
-        return int(body.get("n") or 1) if isinstance(body, dict) else 1
-
     async def _fail(self, error: TailraceError) -> None:
         log.info("generation.failed stream=%s code=%s", self.stream, error.code)
-        writer = self.writer or self._new_writer(self._request.first_position - 1, 0)
-        await writer.end("failed", error=error)
-        await self._tools.intake.acknowledge(self.delivery)
+        writer = self.writer or self._new_writer(self._request.first_position - 1, 0, None)
+        try:
+            await writer.end("failed", error=error)
+        except FencedError:
+            # Somebody wrote meanwhile: the next delivery decides anew.
+            await self._tools.intake.hand_back(self.delivery)
+        else:
+            await self._tools.intake.acknowledge(self.delivery)

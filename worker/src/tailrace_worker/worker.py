@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Coroutine
 
@@ -95,7 +96,8 @@ class Worker:
         await self._subscribe()
         self._state, self._progress = "ready", ""
         await self._intake.open()
-        log.info("worker.ready worker=%s model=%s capacity=%d", self.name, self._model, self._settings.capacity)
+        capacity, pid = self._settings.capacity, os.getpid()
+        log.info("worker.ready worker=%s model=%s capacity=%d pid=%d", self.name, self._model, capacity, pid)
         keep_alive = self._settings.ack_wait_s / _KEEP_ALIVES_PER_ACK_WAIT
         upkeep = [
             asyncio.create_task(self._every(keep_alive, self._keep_alive)),
@@ -151,6 +153,7 @@ class Worker:
         finally:
             if self._running.get(request.stream) is generation:
                 del self._running[request.stream]
+            await self._intake.release(delivery)
 
     async def _on_control(self, message: Msg) -> None:
         generation = self._running.get(message.subject.removeprefix("tr.ctl."))
@@ -163,7 +166,7 @@ class Worker:
             return
         if isinstance(control, Cancel):
             generation.stop(StopReason.CANCELLED)
-        elif isinstance(control, Superseded) and control.attempt > generation.delivery.attempt:
+        elif isinstance(control, Superseded) and control.attempt > generation.attempt:
             generation.stop(StopReason.SUPERSEDED)
 
     async def _on_reconnect(self) -> None:

@@ -24,8 +24,7 @@ from tailrace_protocol.wire import encode
 log = logging.getLogger("tailrace.worker.writer")
 
 _ACK_TIMEOUT_S = 2.0
-_WRONG_LAST_SEQUENCE = 10071
-_WRONG_LAST_SEQUENCE_CONSTANT = 10164
+_WRONG_LAST_SEQUENCE = (10071, 10164)
 
 
 class FencedError(Exception):
@@ -35,16 +34,26 @@ class FencedError(Exception):
 class LogWriter:
     """Writes the events of one attempt, from `position` on, where the log's `previous` attempt left it.
 
-    An attempt that fails before it has started ends the log in the name of the previous one.
+    `fence` is the log's last broker sequence, as it was read; `None` for a first attempt, whose log nobody else
+    writes. What is written first must follow it. An attempt that fails before it has started ends the log in the
+    name of the previous one.
     """
 
     def __init__(
-        self, nc: Client, js: JetStreamContext, stream: StreamId, attempt: int, position: int, previous: int
+        self,
+        nc: Client,
+        js: JetStreamContext,
+        stream: StreamId,
+        attempt: int,
+        position: int,
+        previous: int,
+        fence: int | None,
     ) -> None:
         self.stream = stream
         self.attempt = attempt
         self.position = position
         self._writing_as = previous
+        self._fence = fence
         self._nc = nc
         self._js = js
         self._subject = subjects.log(stream)
@@ -52,26 +61,20 @@ class LogWriter:
         self._confirmed = position
         self._republished = 0
 
-    async def start(self, worker: str, ack: str, fence: int | None) -> None:
-        """Announce the attempt. `fence` is the log's last broker sequence, as read; `None` for a first attempt.
+    async def start(self, worker: str, ack: str) -> None:
+        """Announce the attempt.
 
         Raises:
             FencedError: the log has grown since.
             nats.errors.Error: the broker does not answer.
         """
         started = encode(Started(attempt=self.attempt, base=self.position + 1, worker=worker, ack=ack))
-        if fence is None:
+        if self._fence is None:
+            self._unconfirmed.append((self.position, started))
             await self._nc.publish(self._subject, started)
-            self._writing_as = self.attempt
-            return
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(fence)}
-        try:
-            await self._js.publish(self._subject, started, timeout=_ACK_TIMEOUT_S, headers=headers)
-            self._writing_as = self.attempt
-        except APIError as error:
-            if error.err_code in (_WRONG_LAST_SEQUENCE, _WRONG_LAST_SEQUENCE_CONSTANT):
-                raise FencedError(str(self.stream)) from error
-            raise
+        else:
+            await self._publish_fenced(started)
+        self._writing_as = self.attempt
 
     async def write(self, groups: tuple[TokenGroup, ...], frames: tuple[bytes, ...]) -> None:
         """Append tokens and the frames that they produced."""
@@ -115,7 +118,11 @@ class LogWriter:
         usage: Usage | None = None,
         error: TailraceError | None = None,
     ) -> None:
-        """Append the last event and wait until the broker has it, through reconnects if need be."""
+        """Append the last event and wait until the broker has it, through reconnects if need be.
+
+        Raises:
+            FencedError: the attempt had not started, and the log has grown since it was read.
+        """
         first, last = self.position + 1, self.position + max(1, len(frames))
         body = error.body(self.position) if error is not None else None
         ended = Ended(
@@ -137,13 +144,26 @@ class LogWriter:
     async def _acknowledged(self, data: bytes) -> bool:
         before = self._reconnects()
         try:
-            await self._js.publish(self._subject, data, timeout=_ACK_TIMEOUT_S)
+            if self._fence is None:
+                await self._js.publish(self._subject, data, timeout=_ACK_TIMEOUT_S)
+            else:
+                await self._publish_fenced(data)
         except (NatsError, TimeoutError) as error:
             log.warning("end.retry stream=%s error=%s", self.stream, error)
             return False
         if before != self._reconnects():
             await self.republish()
         return True
+
+    async def _publish_fenced(self, data: bytes) -> None:
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(self._fence)}
+        try:
+            await self._js.publish(self._subject, data, timeout=_ACK_TIMEOUT_S, headers=headers)
+        except APIError as error:
+            if error.err_code in _WRONG_LAST_SEQUENCE:
+                raise FencedError(str(self.stream)) from error
+            raise
+        self._fence = None
 
     def _reconnects(self) -> int:
         return int(self._nc.stats["reconnects"])

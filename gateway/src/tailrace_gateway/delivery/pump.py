@@ -9,9 +9,9 @@ import msgspec
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from tailrace_broker import payloads
-from tailrace_broker.logs import read_log_at_leader, read_page
+from tailrace_broker.logs import events_of, read_log_at_leader, read_page
 from tailrace_protocol.errors import ErrorCode, TailraceError
-from tailrace_protocol.events import Ended, Event, Started
+from tailrace_protocol.events import Ended, Event
 from tailrace_protocol.log import LogCursor
 from tailrace_protocol.subjects import StreamId
 
@@ -96,8 +96,8 @@ class Pump:
         caught_up = False
         try:
             page = await read_page(self._js, self.stream, self._sequence)
-            for entry in page.entries:
-                self.reader.feed(await self._whole(entry.event), logged=True)
+            for event in events_of(page.entries):
+                self.reader.feed(await self._whole(event), logged=True)
             self._sequence = page.sequence
             caught_up = not page.more
         finally:
@@ -121,7 +121,7 @@ class Pump:
         trusted = False
         try:
             async for entry in read_log_at_leader(self._js, self.stream):
-                for ready in cursor.feed_all([await self._whole(entry.event)]):
+                for ready in cursor.feed_all([await self._whole(event) for event in events_of([entry])]):
                     self.reader.correct(cursor, ready)
             trusted = cursor.position >= self.reader.cursor.position
             if trusted:
@@ -142,14 +142,15 @@ class Outcome:
     def __init__(self) -> None:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self.doubt = asyncio.Event()
-        self._attempt = 0
+        self._cursor = LogCursor()
 
     def on_event(self, event: Event) -> None:
-        """A live event of the stream; an older attempt's end is void."""
-        if isinstance(event, Started):
-            self._attempt = max(self._attempt, event.attempt)
-        elif isinstance(event, Ended) and event.attempt >= self._attempt and not self.ended.done():
-            self.ended.set_result(event)
+        """A live event of the stream. An end that does not follow from what was heard is looked up in the log."""
+        self._cursor.feed(event)
+        if self._cursor.ended is not None and not self.ended.done():
+            self.ended.set_result(self._cursor.ended)
+        elif isinstance(event, Ended):
+            self.doubt.set()
 
     def read_again(self) -> None:
         """The end may have been missed: whoever waits shall look for it in the log."""
