@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 from nats.aio.client import Client
 from tailrace_broker.connection import close, connect, connect_system
+from tailrace_broker.worker_reports import WorkerReports
 from tailrace_protocol import subjects
 from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.settings import GatewaySettings
@@ -18,7 +19,6 @@ from tailrace_gateway.hub import Hub
 from tailrace_gateway.metrics import Metrics
 from tailrace_gateway.routes import errors, generate, health, models, streams
 from tailrace_gateway.service import Service
-from tailrace_gateway.workers import Workers
 
 
 class Gateway:
@@ -29,7 +29,7 @@ class Gateway:
         self.origin = subjects.random_token(8)
         self.metrics = Metrics()
         self.catalog = Catalog(settings.namespace)
-        self.workers = Workers()
+        self.reports = WorkerReports()
         self.service: Service
         self.duties: Duties
         self.failover: Failover
@@ -51,9 +51,9 @@ class Gateway:
         self.failover = Failover(hub)
         if system is not None:
             await self.failover.open(system, self.settings.nats.account)
-        await nc.subscribe(subjects.ALL_WORKER_REPORTS, cb=self.workers.on_message)
+        await nc.subscribe(subjects.ALL_WORKER_REPORTS, cb=self.reports.on_message)
         self.service = Service(self.settings, hub, self.catalog, self.metrics)
-        self.duties = Duties(hub, self.workers, self.settings.heartbeat_s)
+        self.duties = Duties(hub, self.reports, self.settings.heartbeat_s)
         self._tasks = [asyncio.create_task(self.catalog.watch(hub.js)), asyncio.create_task(self.duties.run())]
 
     async def _read_again(self) -> None:

@@ -5,6 +5,7 @@ import logging
 import time
 
 from nats.errors import Error as NatsError
+from tailrace_broker.worker_reports import WorkerReports
 from tailrace_protocol import subjects
 from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.reports import GatewayReport
@@ -15,7 +16,7 @@ from tailrace_gateway.delivery import sse
 from tailrace_gateway.delivery.pump import Pump
 from tailrace_gateway.hub import Hub
 from tailrace_gateway.live import LiveStream
-from tailrace_gateway.workers import Workers
+from tailrace_gateway.workers import describe
 
 log = logging.getLogger("tailrace.gateway.duties")
 
@@ -29,10 +30,10 @@ _TOTAL_MARGIN_S = 5.0
 class Duties:
     """Ticks four times a second, over all streams, so that no stream needs a timer of its own."""
 
-    def __init__(self, hub: Hub, workers: Workers, heartbeat_s: float) -> None:
+    def __init__(self, hub: Hub, reports: WorkerReports, heartbeat_s: float) -> None:
         self.pumps: set[Pump] = set()
         self._hub = hub
-        self._workers = workers
+        self._reports = reports
         self._heartbeat_s = heartbeat_s
         self._closing: dict[str, asyncio.Task[None]] = {}
 
@@ -81,7 +82,7 @@ class Duties:
 
     def progress(self, pump: Pump, now: float) -> bytes:
         """Why the stream waits, in the form that its client can take."""
-        state = self._workers.describe(pump.stream.key, now)
+        state = describe(pump.stream.key, self._reports.live(now))
         return sse.named("progress", state) if pump.reader.verbose else sse.comment(str(state["detail"]))
 
     def _judge(self, live: LiveStream, now: float) -> None:

@@ -5,7 +5,6 @@ cancel. It asks the broker; it never guesses.
 """
 
 import asyncio
-import logging
 import time
 from dataclasses import dataclass
 
@@ -13,16 +12,15 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
+from tailrace_broker.inbound import read
 from tailrace_protocol import subjects
 from tailrace_protocol.control import Attached, Cancel, Detached, decode_control
 from tailrace_protocol.events import decode_event
 from tailrace_protocol.settings import ModelSettings, OnDisconnect
 from tailrace_protocol.subjects import StreamId
-from tailrace_protocol.wire import MalformedMessageError, encode
+from tailrace_protocol.wire import encode
 
 from tailrace_gateway.live import Listener, LiveStream
-
-log = logging.getLogger("tailrace.gateway.hub")
 
 _LEASE_S = 3.0
 
@@ -128,11 +126,7 @@ class Hub:
         live = self.own.get(message.subject.removeprefix("tr.ctl."))
         if live is None:
             return
-        try:
-            control = decode_control(message.data)
-        except MalformedMessageError as error:
-            log.warning("control.malformed error=%s", error)
-            return
+        control = read(decode_control, message)
         now = time.monotonic()
         if isinstance(control, Attached):
             live.lease(control.gateway, now + control.lease_s, now)
@@ -143,10 +137,6 @@ class Hub:
 
 
 def _dispatch(live: LiveStream, message: Msg) -> None:
-    try:
-        event = decode_event(message.data)
-    except MalformedMessageError as error:
-        log.warning("event.malformed stream=%s error=%s", live.stream, error)
-        return
+    event = read(decode_event, message)
     if event is not None:
         live.on_event(event)

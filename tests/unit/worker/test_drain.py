@@ -1,9 +1,10 @@
 """Where a draining worker's streams go."""
 
 import pytest
+from tailrace_broker.worker_reports import WorkerReports
 from tailrace_protocol.reports import WorkerReport
 from tailrace_worker.drain import plan, youngest
-from tailrace_worker.peers import Peers
+from tailrace_worker.peers import free_slots
 
 
 @pytest.mark.parametrize(
@@ -26,18 +27,18 @@ def report(worker, state="ready", active=0, capacity=4, lease_s=2.0):
 
 
 def test_only_live_ready_peers_count_and_never_oneself():
-    peers = Peers("me")
+    peers = WorkerReports()
     peers.take(report("me"), 0.0)
     peers.take(report("busy", active=3), 0.0)
     peers.take(report("over", active=9), 0.0)
     peers.take(report("loading", state="loading"), 0.0)
     peers.take(report("draining", state="draining"), 0.0)
-    assert peers.free_slots(1.0) == 1
-    assert peers.free_slots(2.0) == 0
+    assert free_slots("me", peers.live(1.0)) == 1
+    assert free_slots("me", peers.live(2.0)) == 0
 
 
 def test_a_newer_report_replaces_the_older_one():
-    peers = Peers("me")
+    peers = WorkerReports()
     peers.take(report("a", active=0), 0.0)
     peers.take(report("a", active=4), 1.0)
-    assert peers.free_slots(1.5) == 0
+    assert free_slots("me", peers.live(1.5)) == 0

@@ -11,6 +11,8 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from tailrace_broker.connection import close, connect
+from tailrace_broker.inbound import read
+from tailrace_broker.worker_reports import WorkerReports
 from tailrace_protocol import subjects
 from tailrace_protocol.control import Cancel, Superseded, decode_control
 from tailrace_protocol.errors import ErrorCode, TailraceError
@@ -24,7 +26,7 @@ from tailrace_worker import drain
 from tailrace_worker.engines.engine import Engine
 from tailrace_worker.generation import Generation, StopReason, Tools
 from tailrace_worker.intake import Delivery, Intake
-from tailrace_worker.peers import Peers
+from tailrace_worker.peers import free_slots
 
 log = logging.getLogger("tailrace.worker")
 
@@ -45,7 +47,7 @@ class Worker:
         self._model = ModelKey(settings.namespace, settings.model)
         self._state: WorkerState = "starting"
         self._progress = "starting"
-        self._peers = Peers(self.name)
+        self._reports = WorkerReports()
         self._running: dict[str, Generation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._nc: Client
@@ -119,7 +121,7 @@ class Worker:
 
     async def _subscribe(self) -> None:
         await self._nc.subscribe(subjects.controls_of_model(self._model), cb=self._on_control)
-        await self._nc.subscribe(subjects.worker_report(self._model, "*"), cb=self._peers.on_message)
+        await self._nc.subscribe(subjects.worker_report(self._model, "*"), cb=self._reports.on_message)
         leaders = f"$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.{subjects.log_stream(self._model)}"
         await self._nc.subscribe(leaders, cb=self._on_leader_elected)
 
@@ -159,11 +161,7 @@ class Worker:
         generation = self._running.get(message.subject.removeprefix("tr.ctl."))
         if generation is None:
             return
-        try:
-            control = decode_control(message.data)
-        except MalformedMessageError as error:
-            log.warning("control.malformed error=%s", error)
-            return
+        control = read(decode_control, message)
         if isinstance(control, Cancel):
             generation.stop(StopReason.CANCELLED)
         elif isinstance(control, Superseded) and control.attempt > generation.attempt:
@@ -228,7 +226,8 @@ class Worker:
         deadline = time.monotonic() + self._settings.drain_s
         while self._running:
             now = time.monotonic()
-            decision = drain.plan(len(self._running), self._peers.free_slots(now), deadline - now)
+            peer_slots = free_slots(self.name, self._reports.live(now))
+            decision = drain.plan(len(self._running), peer_slots, deadline - now)
             log.info("worker.draining worker=%s reason=%s", self.name, decision.reason)
             for generation in drain.youngest(list(self._running.values()), decision.hand_over):
                 generation.stop(StopReason.HAND_OVER)
