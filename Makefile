@@ -11,7 +11,7 @@ MODEL_DIR := .tailrace/models/smollm2-135m-instruct
 LOCAL := .venv/bin/python -m tailrace_operator.local
 
 .DEFAULT_GOAL := help
-.PHONY: help up needs model check lint types layers crds crds-current unit test integration engine sdk bench fmt \
+.PHONY: help up needs model check lint types layers crds crds-current docs docs-current unit system test integration engine sdk bench fmt \
         env worker-env hooks clean clean-state
 # A half-made file must not look finished, and Ctrl-C must reach the one program that runs.
 .DELETE_ON_ERROR:
