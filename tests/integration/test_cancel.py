@@ -1,6 +1,7 @@
 """Cancel reaches the engine; a disconnect does what the request asked for."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -121,3 +122,43 @@ async def test_leaving_an_answer_without_streaming_cancels_it_too(tmp_path, clie
         assert await _active(stack) == 1
         post.cancel()
         await _idle(stack)
+
+
+async def _settled(client, gateway, within=6.0):
+    """Wait until the gateway serves nobody and has no unfinished stream of its own."""
+    for _ in range(int(within / 0.1)):
+        metrics = (await client.get(f"{gateway.url}/metrics")).text
+        if "tailrace_gateway_open_readers 0.0" in metrics and "tailrace_gateway_own_streams 0.0" in metrics:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(metrics)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.4])
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_a_client_that_leaves_before_anything_came_leaves_nothing_behind(tmp_path, client, after_s, streaming):
+    async with running_stack(tmp_path, {"disconnect": {"grace": "200ms"}}) as stack:
+        gateway = await stack.gateway()
+        body = json.dumps({**chat(max_tokens=100_000), "stream": streaming}).encode()
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(head + body)
+        await writer.drain()
+        await asyncio.sleep(after_s)
+        writer.transport.abort()
+        await asyncio.sleep(0.5)
+        await _settled(client, gateway)
+        await stack.worker(tokens_per_s=20)
+        await asyncio.sleep(0.7)
+        assert await _active(stack) == 0
+
+
+async def test_a_refused_request_leaves_nothing_behind(stack, client):
+    await stack.worker(tokens_per_s=500)
+    gateway = await stack.gateway()
+    for streaming in (True, False):
+        refused = await client.post(
+            f"{gateway.url}/v1/chat/completions", json={**chat(max_tokens=0), "stream": streaming}
+        )
+        assert refused.status_code == 400
+    await _settled(client, gateway)

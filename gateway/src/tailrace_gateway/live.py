@@ -72,8 +72,9 @@ class LiveStream:
         return self.started.attempt if self.started is not None else 0
 
     def attach(self, listener: Listener) -> None:
-        """Somebody reads the stream."""
-        self.listeners.append(listener)
+        """Somebody reads the stream; attaching twice is attaching once."""
+        if listener not in self.listeners:
+            self.listeners.append(listener)
         self.unwatched_since = None
 
     def detach(self, listener: Listener, now: float) -> None:

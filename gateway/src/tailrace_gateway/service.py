@@ -90,7 +90,7 @@ class Service:
             return await self._accept(ticket, listener)
         body = ask.kind.encode() + ask.body
         keys = Keys(self.hub.js, ticket.stream.key, wishes.tenant, wishes.idempotency_key, body)
-        existing = await _translated(self._claim(keys, ticket.stream))
+        existing = await translated(self._claim(keys, ticket.stream))
         if existing is not None:
             self.metrics.attached.inc()
             return existing
@@ -131,7 +131,7 @@ class Service:
         live.attach(listener)
         listener.on_event(accepted)
         try:
-            await _translated(self._publish(request, accepted, live))
+            await translated(self._publish(request, accepted, live))
         except BaseException:
             self.hub.forget(ticket.stream)
             raise
@@ -173,7 +173,7 @@ class Service:
         model = self._model_of(stream)
         cursor, first, end, more, after = LogCursor(), None, None, True, 0
         while more:
-            page = await _translated(read_page(self.hub.js, stream, after))
+            page = await translated(read_page(self.hub.js, stream, after))
             for entry in page.entries:
                 first = first or entry
                 if any(isinstance(ready, Ended) for ready in cursor.feed_all(events_of([entry]))):
@@ -209,7 +209,7 @@ class Service:
         watcher = _Silent()
         live = await self.hub.attach(stream, model, watcher)
         try:
-            await _translated(close_stream(self.hub, live, TailraceError(ErrorCode.CANCELLED)))
+            await translated(close_stream(self.hub, live, TailraceError(ErrorCode.CANCELLED)))
         finally:
             await self.hub.detach(live, watcher)
         return live.ended.outcome if live.ended is not None else "cancelling"
@@ -249,7 +249,7 @@ def failure_of(ended: Ended) -> TailraceError:
     return TailraceError(code, body.message, param=body.param, status=body.status)
 
 
-async def _translated(work: Awaitable[T]) -> T:
+async def translated(work: Awaitable[T]) -> T:
     """The broker's failures as rows of the error table."""
     try:
         return await work

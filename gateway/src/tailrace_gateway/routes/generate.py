@@ -8,7 +8,7 @@ from tailrace_protocol.subjects import StreamId
 from tailrace_gateway.admission import read_ask, read_wishes
 from tailrace_gateway.delivery.pump import Outcome
 from tailrace_gateway.routes.body import read_body
-from tailrace_gateway.routes.responses import answer_response, hold_for_refusal, sse_response
+from tailrace_gateway.routes.responses import StreamResponse, answer_response, hold_for_refusal
 from tailrace_gateway.service import Service, Ticket
 
 router = APIRouter(tags=["OpenAI"])
@@ -41,8 +41,8 @@ async def _stream(request: Request, service: Service, ticket: Ticket) -> Respons
     if isinstance(submitted, StreamId):
         pump = service.reader(submitted, 0, verbose=verbose, live=False)
     else:
-        await hold_for_refusal(service, submitted)
-    return sse_response(service, request.app.state.duties, pump, ticket.model)
+        await hold_for_refusal(service, submitted, pump)
+    return StreamResponse(service, request.app.state.duties, pump, ticket.model)
 
 
 async def _answer(request: Request, service: Service, ticket: Ticket) -> Response:

@@ -3,72 +3,79 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
 from nats.errors import Error as NatsError
 from sse_starlette import EventSourceResponse
-from starlette.types import Message, Send
+from starlette.types import Message, Receive, Scope, Send
 from tailrace_protocol.events import Ended
 from tailrace_protocol.settings import ModelSettings
 
 from tailrace_gateway.delivery.pump import Outcome, Pump
 from tailrace_gateway.duties import Duties
-from tailrace_gateway.live import LiveStream
-from tailrace_gateway.service import Service, failure_of
+from tailrace_gateway.live import Listener, LiveStream
+from tailrace_gateway.service import Service, failure_of, translated
 
 #: How long the response's status waits for a worker to accept or refuse the request.
 _HOLD_S = 0.25
 STREAM_HEADER = "Tailrace-Stream-Id"
 
 
-class _ReadyEvents(EventSourceResponse):
-    """The library's response, but for its time limit around each chunk, which costs more than sending the chunk.
+class StreamResponse(EventSourceResponse):
+    """The stream from the reader's position on, as it grows. Heartbeats are ours: the library's break SDKs.
 
-    A client that does not take what is sent is bounded by the reader, not by time.
+    However the response ends, and also when its client left before it began, its reader is taken off the stream.
     """
 
+    def __init__(self, service: Service, duties: Duties, pump: Pump, model: ModelSettings) -> None:
+        self._service, self._duties, self._pump, self._model = service, duties, pump, model
+        headers = {STREAM_HEADER: str(pump.stream), "Cache-Control": "no-cache, no-transform"}
+        super().__init__(pump.chunks(), headers=headers, ping=0, sep="\n")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        pump, hub = self._pump, self._service.hub
+        live = await translated(hub.attach(pump.stream, self._model, pump))
+        self._duties.pumps.add(pump)
+        if pump.reader.verbose and live.own and live.started is None:
+            pump.say(self._duties.progress(pump, time.monotonic()))
+        try:
+            await super().__call__(scope, receive, send)
+            if pump.reader.finished:
+                outcome = live.ended.outcome if live.ended is not None else "replayed"
+                self._service.metrics.ended.labels(self._model.name, outcome).inc()
+        finally:
+            self._duties.pumps.discard(pump)
+            await leave(self._service, live, pump)
+
     async def _send_with_timeout(self, send: Send, message: Message) -> None:
+        """Without the library's time limit, which costs more than the chunk: a slow client is the reader's concern."""
         await send(message)
 
 
-def sse_response(service: Service, duties: Duties, pump: Pump, model: ModelSettings) -> Response:
-    """The stream from the reader's position on, as it grows. Heartbeats are ours: the library's break SDKs."""
-    headers = {STREAM_HEADER: str(pump.stream), "Cache-Control": "no-cache, no-transform"}
-    return _ReadyEvents(_body(service, duties, pump, model), headers=headers, ping=0, sep="\n")
+async def leave(service: Service, live: LiveStream, listener: Listener) -> None:
+    """Take the listener off the stream, whatever state the broker is in."""
+    with contextlib.suppress(NatsError):
+        await service.hub.detach(live, listener)
 
 
-async def _body(service: Service, duties: Duties, pump: Pump, model: ModelSettings) -> AsyncGenerator[bytes, None]:
-    live = service.hub.own.get(str(pump.stream)) or await service.hub.attach(pump.stream, model, pump)
-    if pump not in live.listeners:
-        live.attach(pump)
-    duties.pumps.add(pump)
-    if pump.reader.verbose and live.own and live.started is None:
-        pump.say(duties.progress(pump, time.monotonic()))
-    try:
-        async for chunk in pump.chunks():
-            yield chunk
-        outcome = live.ended.outcome if live.ended is not None else "replayed"
-        service.metrics.ended.labels(model.name, outcome).inc()
-    finally:
-        duties.pumps.discard(pump)
-        with contextlib.suppress(NatsError):
-            await service.hub.detach(live, pump)
-
-
-async def hold_for_refusal(service: Service, live: LiveStream) -> None:
+async def hold_for_refusal(service: Service, live: LiveStream, listener: Listener) -> None:
     """Wait a moment, so that a request that a worker refuses gets its proper status and not a broken stream.
 
     Raises:
-        TailraceError: what the worker refused the request with.
+        TailraceError: what the worker refused the request with; the listener has left then.
     """
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(live.first_sign.wait(), _HOLD_S)
-        service.metrics.first_event.labels(live.model.name).observe(time.monotonic() - live.accepted)
-    if live.ended is not None and live.started is None and live.ended.error is not None:
-        raise failure_of(live.ended)
+    try:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(live.first_sign.wait(), _HOLD_S)
+            service.metrics.first_event.labels(live.model.name).observe(time.monotonic() - live.accepted)
+        if live.ended is not None and live.started is None and live.ended.error is not None:
+            raise failure_of(live.ended)
+    except BaseException:
+        await leave(service, live, listener)
+        raise
 
 
 async def answer_response(service: Service, request: Request, live: LiveStream, outcome: Outcome) -> Response:
@@ -80,8 +87,7 @@ async def answer_response(service: Service, request: Request, live: LiveStream, 
         headers = {STREAM_HEADER: str(live.stream)}
         return Response(await service.answer(ended), 200, headers, "application/json")
     finally:
-        with contextlib.suppress(NatsError):
-            await service.hub.detach(live, outcome)
+        await leave(service, live, outcome)
 
 
 async def _end_of(service: Service, live: LiveStream, outcome: Outcome, request: Request) -> Ended | None:

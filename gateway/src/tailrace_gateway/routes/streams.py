@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, Response
 from tailrace_protocol.subjects import StreamId
 
 from tailrace_gateway.admission import read_position, read_verbose
-from tailrace_gateway.routes.responses import STREAM_HEADER, sse_response
+from tailrace_gateway.routes.responses import STREAM_HEADER, StreamResponse
 
 router = APIRouter(prefix="/v1/streams", tags=["Streams"])
 
@@ -29,7 +29,7 @@ async def read_stream(
     if end is not None and position >= end.event.count:
         return Response(status_code=204, headers={STREAM_HEADER: stream_id})
     pump = service.reader(stream, position, verbose=verbose, live=None)
-    return sse_response(service, request.app.state.duties, pump, model)
+    return StreamResponse(service, request.app.state.duties, pump, model)
 
 
 @router.delete("/{stream_id}", summary="Cancel a stream")

@@ -17,6 +17,8 @@ from tailrace_operator.render.objects import (
 from tailrace_operator.render.settings import RenderSettings
 from tailrace_operator.resources import StreamingModel
 
+_DUPLICATE_WINDOW_S = 120.0
+
 
 def broker_objects(model: StreamingModel, settings: RenderSettings) -> BrokerObjects:
     """All broker objects of `model`."""
@@ -55,6 +57,8 @@ def log_stream(model: StreamingModel, settings: RenderSettings) -> StreamObject:
         discard="old",
         storage=spec.replay.storage,
         max_age_s=_longest_life_s(model),
+        # The broker refuses a window longer than the messages live; no log event has a message id anyway.
+        duplicate_window_s=min(_DUPLICATE_WINDOW_S, _longest_life_s(model)),
         max_bytes=int(spec.replay.max_bytes.value),
         allow_direct=True,
         replicas=settings.broker_replicas,
