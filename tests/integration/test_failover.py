@@ -5,7 +5,9 @@ import signal
 import time
 
 import pytest
-from stack import chat, stream
+from stack import chat, running_stack, stream
+from tailrace_protocol import subjects
+from tailrace_protocol.reports import decode_worker_report
 
 VERBOSE = {"Tailrace-Events": "all"}
 
@@ -108,3 +110,72 @@ async def test_a_request_that_kills_every_worker_is_given_up(stack, client):
     assert answer.error["code"] == "worker_lost"
     assert answer.error["retryable"] is True
     assert answer.finish is None
+
+
+async def test_a_lone_worker_told_to_stop_finishes_what_nobody_else_can_take(stack, client):
+    worker = await stack.worker(tokens_per_s=50, drain_s=20)
+    gateway = await stack.gateway()
+    url, body = f"{gateway.url}/v1/chat/completions", chat(max_tokens=80)
+    undisturbed = await stream(client, "POST", url, json=body)
+    answer = await stream(client, "POST", url, json=body, headers=VERBOSE, on_frame=Fault(stack, signal.SIGTERM))
+    assert answer.text == undisturbed.text
+    assert [a["attempt"] for a in answer.attempts] == [1]
+    assert worker.popen.wait(10) == 0
+
+
+async def test_at_the_drain_deadline_a_stream_goes_back_to_the_queue_and_on_with_the_next_worker(stack, client):
+    worker = await stack.worker(tokens_per_s=50, drain_s=0.5)
+    gateway = await stack.gateway()
+    url, body = f"{gateway.url}/v1/chat/completions", chat(max_tokens=150)
+    undisturbed = await stream(client, "POST", url, json=body)
+    leave = Fault(stack, signal.SIGTERM)
+
+    async def replace():
+        await leave.happened.wait()
+        assert await asyncio.to_thread(worker.popen.wait, 10) == 0
+        await stack.worker(tokens_per_s=200)
+
+    replacing = asyncio.create_task(replace())
+    answer = await stream(client, "POST", url, json=body, headers=VERBOSE, on_frame=leave)
+    await replacing
+    assert answer.text == undisturbed.text
+    assert [a["attempt"] for a in answer.attempts] == [1, 2]
+
+
+async def test_half_of_twelve_workers_die_at_once_under_forty_streams_and_no_stream_breaks(tmp_path, client):
+    async with running_stack(tmp_path, {"replicas": 12}) as stack:
+        workers = [await stack.worker(tokens_per_s=20, capacity=8, wait=False) for _ in range(12)]
+        gateways = [await stack.gateway(), await stack.gateway()]
+        for worker in workers:
+            await stack.until_ready(worker)
+        bodies = [chat(max_tokens=80, user=str(number)) for number in range(40)]
+        streaming = [
+            asyncio.create_task(stream(client, "POST", f"{gateways[i % 2].url}/v1/chat/completions", json=body))
+            for i, body in enumerate(bodies)
+        ]
+        await asyncio.sleep(1.5)
+        for worker in workers[:6]:
+            worker.signal(signal.SIGKILL)
+        answers = await asyncio.gather(*streaming)
+        again = [await stream(client, "POST", f"{gateways[0].url}/v1/chat/completions", json=b) for b in bodies[:3]]
+        assert all(answer.ids == list(range(1, 82)) and answer.finish == "length" for answer in answers)
+        assert [a.text for a in again] == [a.text for a in answers[:3]]
+
+
+async def test_a_worker_takes_no_more_than_it_can_run(stack, client):
+    await stack.worker(tokens_per_s=40, capacity=2)
+    gateway = await stack.gateway()
+    url = f"{gateway.url}/v1/chat/completions"
+    active = []
+
+    async def watch():
+        async with stack.broker.connect("operator") as nc:
+            reports = await nc.subscribe(subjects.ALL_WORKER_REPORTS)
+            while True:
+                active.append(decode_worker_report((await reports.next_msg(timeout=10)).data).active)
+
+    watching = asyncio.create_task(watch())
+    answers = await asyncio.gather(*(stream(client, "POST", url, json=chat(max_tokens=40)) for _ in range(6)))
+    watching.cancel()
+    assert all(answer.finish == "length" for answer in answers)
+    assert max(active) == 2

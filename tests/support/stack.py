@@ -128,8 +128,11 @@ class Stack:
         )
         process = self._spawn("tailrace_worker", encode(config))
         if wait:
-            await self._until(lambda: process.said("worker.ready"), process)
+            await self.until_ready(process)
         return process
+
+    async def until_ready(self, worker: Process) -> None:
+        await self._until(lambda: worker.said("worker.ready"), worker)
 
     async def gateway(self, *, wait: bool = True, **settings: Any) -> Process:
         port = free_port()
