@@ -357,7 +357,7 @@ for (const major of MAJORS) {
       const reading = read(client.chat.completions.create(chat({ max_tokens: 400 })), seen);
       const outcome = assert.rejects(reading, (error) => {
         assert.ok(error instanceof sdk.APIError);
-        assert.match(error.message, /workers in a row were lost/);
+        assert.match(error.message, /attempts in a row wrote nothing/);
         assert.deepEqual([error.code, error.type], ['worker_lost', 'server_error']);
         assert.equal(error.error.position, seen.length);
         return true;

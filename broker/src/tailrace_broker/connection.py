@@ -20,6 +20,8 @@ log = logging.getLogger("tailrace.broker")
 
 _RECONNECT_WAIT_S = 0.1
 _PING_INTERVAL_S = 5
+#: How long the first connection may take; later ones are tried for ever.
+_FIRST_S = 15.0
 _PENDING_BYTES = 64 * 1024 * 1024
 
 Hook = Callable[[], Awaitable[None]]
@@ -51,29 +53,36 @@ async def _connect(
     settings: NatsSettings, name: str, user: str, password_file: str, on_reconnect: Hook, on_disconnect: Hook
 ) -> Client:
     try:
-        return await nats.connect(
-            settings.servers,
-            name=name,
-            user=user or None,
-            password=_password(password_file),
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=_RECONNECT_WAIT_S,
-            ping_interval=_PING_INTERVAL_S,
-            max_outstanding_pings=2,
-            pending_size=_PENDING_BYTES,
-            allow_reconnect=True,
-            connect_timeout=5,
-            error_cb=_on_error,
-            reconnected_cb=on_reconnect,
-            disconnected_cb=on_disconnect,
-        )
-    except (NatsError, NoServersError, OSError) as error:
+        # With reconnects without end the library would also make the first connection without end.
+        return await asyncio.wait_for(_dial(settings, name, user, password_file, on_reconnect, on_disconnect), _FIRST_S)
+    except (NatsError, NoServersError, OSError, TimeoutError) as error:
         servers = ", ".join(settings.servers)
         raise TailraceError(
             ErrorCode.BROKER_UNAVAILABLE,
-            f"no NATS server answers at {servers} ({type(error).__name__}: {error}): "
+            f"no NATS server answers at {servers} ({type(error).__name__}): "
             "check that it runs and that nats.servers and the credentials are right",
         ) from error
+
+
+async def _dial(
+    settings: NatsSettings, name: str, user: str, password_file: str, on_reconnect: Hook, on_disconnect: Hook
+) -> Client:
+    return await nats.connect(
+        settings.servers,
+        name=name,
+        user=user or None,
+        password=_password(password_file),
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=_RECONNECT_WAIT_S,
+        ping_interval=_PING_INTERVAL_S,
+        max_outstanding_pings=2,
+        pending_size=_PENDING_BYTES,
+        allow_reconnect=True,
+        connect_timeout=5,
+        error_cb=_on_error,
+        reconnected_cb=on_reconnect,
+        disconnected_cb=on_disconnect,
+    )
 
 
 def _password(file: str) -> str | None:

@@ -4,12 +4,14 @@ A direct get is not read-after-write on a replicated stream, so a reader that mu
 asks the stream's leader instead, message by message.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from jetstreamext import NoMessagesError, get_batch
+from jetstreamext import BatchUnsupportedError, InvalidResponseError, NoMessagesError, get_batch
+from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
@@ -18,6 +20,7 @@ from tailrace_protocol.events import Event, decode_event
 from tailrace_protocol.subjects import StreamId
 
 _BATCH = 256
+_ANSWER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,16 @@ async def read_log_at_leader(js: JetStreamContext, stream: StreamId) -> AsyncIte
 async def _messages(js: JetStreamContext, stream: StreamId, after: int) -> list[RawStreamMsg]:
     name, subject = subjects.log_stream(stream.key), subjects.log(stream)
     try:
-        return [m async for m in get_batch(js, name, batch=_BATCH, seq=after + 1, subject=subject)]
+        async with asyncio.timeout(_ANSWER_S):
+            messages = [m async for m in get_batch(js, name, batch=_BATCH, seq=after + 1, subject=subject)]
     except NoMessagesError:
         return []
+    except (InvalidResponseError, BatchUnsupportedError) as error:
+        raise NatsError(f"the log {name} cannot be read: {error}") from error
+    if not messages:
+        # The library ends quietly when the connection is lost; an empty log would have been said to be empty.
+        raise TimeoutError(f"the log {name} did not answer")
+    return messages
 
 
 def _logged(message: RawStreamMsg) -> Logged:

@@ -72,6 +72,8 @@ def read_ask(kind: Kind, body: bytes) -> Ask:
         raise _invalid(f"'n' is {choices}: use 1 to {_MAX_CHOICES}", "n")
     _check_input(kind, fields)
     prompts = 1 if kind == "chat" else _count_prompts(bytes(fields.prompt))
+    if choices * prompts > _MAX_CHOICES:
+        raise _invalid(f"{prompts} prompts with n={choices} are more than {_MAX_CHOICES} answers: send fewer", "prompt")
     return Ask(kind, fields.model, bool(fields.stream), choices * prompts, body)
 
 

@@ -61,11 +61,13 @@ class Gateway:
 
     def close_responses(self) -> None:
         """Refuse new requests and end open responses; their streams go on, to be resumed on another gateway."""
+        if not hasattr(self, "service"):
+            return
         self.service.closing = True
-        for live in self.service.hub.own.values():
+        for live in self.service.hub.streams():
             live.policy = "continue"
-        for pump in self.duties.pumps:
-            pump.fail(TailraceError(ErrorCode.SHUTTING_DOWN))
+            for listener in live.listeners:
+                listener.fail(TailraceError(ErrorCode.SHUTTING_DOWN))
 
     async def stop(self) -> None:
         """End the duties and disconnect."""

@@ -30,10 +30,10 @@ async def close_stream(hub: Hub, live: LiveStream, error: TailraceError) -> bool
     """
     log.info("stream.closing stream=%s code=%s", live.stream, error.code)
     await _remove_request(hub, live)
-    await hub.nc.publish(subjects.control(live.stream), encode(Cancel(reason=error.message)))
+    await hub.nc.publish(subjects.control(live.stream), encode(Cancel(reason=error.message, code=str(error.code))))
     if live.started is not None or not live.own:
         await _wait_for_end(live)
-    if live.ended is None and live.own:
+    if live.ended is None:
         await _write_end(hub, live, error)
         await _wait_for_end(live)
     return live.ended is not None
@@ -58,7 +58,9 @@ async def _remove_request(hub: Hub, live: LiveStream) -> None:
 async def learn_end(hub: Hub, live: LiveStream) -> None:
     """Look up whether the log has its end; if so, everyone who reads it is told to look as well."""
     live.end_claimed = False
-    await _fold(hub, live)
+    cursor, _ = await _fold(hub, live)
+    if cursor.writer is not None and cursor.attempt > live.attempt:
+        live.started = cursor.writer
 
 
 async def _fold(hub: Hub, live: LiveStream) -> tuple[LogCursor, int]:
@@ -88,3 +90,5 @@ async def _write_end(hub: Hub, live: LiveStream, error: TailraceError) -> None:
             return
         except APIError as refused:
             log.info("stream.close_fenced stream=%s error=%s", live.stream, refused.err_code)
+            if live.ended == ended:
+                live.unsettle()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 
 from nats.errors import Error as NatsError
 from tailrace_broker.worker_reports import WorkerReports
@@ -61,8 +62,6 @@ class Duties:
             self._judge(live, now)
         if not self._hub.nc.is_connected:
             return
-        for live in [live for live in self._hub.own.values() if live.end_claimed]:
-            await learn_end(self._hub, live)
         if tick % _TICKS_PER_LEASE == 0:
             await self._hub.renew_leases()
         if tick % _TICKS_PER_REPORT == 0:
@@ -89,6 +88,8 @@ class Duties:
         if live.ended is not None:
             if not live.listeners:
                 self._hub.forget(live.stream)
+        elif live.end_claimed and self._hub.nc.is_connected:
+            self._begin(live, learn_end(self._hub, live))
         elif live.cancel_requested or live.to_cancel(now):
             self._close(live, TailraceError(ErrorCode.CANCELLED))
         elif live.queue_timed_out(now):
@@ -97,15 +98,28 @@ class Duties:
             self._close(live, TailraceError(ErrorCode.TOTAL_TIMEOUT))
 
     def _close(self, live: LiveStream, error: TailraceError) -> None:
-        name = str(live.stream)
-        if name not in self._closing:
-            task = asyncio.create_task(self._close_quietly(live, error))
-            self._closing[name] = task
-            task.add_done_callback(lambda _: self._closing.pop(name, None))
+        self._begin(live, self._close_if_true(live, error))
 
-    async def _close_quietly(self, live: LiveStream, error: TailraceError) -> None:
+    async def _close_if_true(self, live: LiveStream, error: TailraceError) -> None:
+        """A worker's beginning may have been missed while the broker was away: the log knows."""
+        if error.code is ErrorCode.QUEUE_TIMEOUT:
+            await learn_end(self._hub, live)
+            if live.started is not None or live.ended is not None:
+                return
+        await close_stream(self._hub, live, error)
+
+    def _begin(self, live: LiveStream, work: Coroutine[None, None, object]) -> None:
+        name = str(live.stream)
+        if name in self._closing:
+            work.close()
+            return
+        task = asyncio.create_task(self._quietly(live, work))
+        self._closing[name] = task
+        task.add_done_callback(lambda _: self._closing.pop(name, None))
+
+    async def _quietly(self, live: LiveStream, work: Coroutine[None, None, object]) -> None:
         try:
-            await close_stream(self._hub, live, error)
+            await work
         except (NatsError, TimeoutError) as failure:
             log.warning("stream.close_retried stream=%s error=%s", live.stream, type(failure).__name__)
 

@@ -57,7 +57,7 @@ class Failover:
             and live.started is not None
             and subjects.worker_client_name(live.started.worker) == client
         ]
-        for started in orphans:
+        for started in (started for started in orphans if started.ack):
             await self._hub.nc.publish(started.ack, b"-NAK")
         if orphans:
             self.handed_back += len(orphans)

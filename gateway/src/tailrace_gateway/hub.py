@@ -15,7 +15,8 @@ from nats.js import JetStreamContext
 from tailrace_broker.inbound import read
 from tailrace_protocol import subjects
 from tailrace_protocol.control import Attached, Cancel, Detached, decode_control
-from tailrace_protocol.events import decode_event
+from tailrace_protocol.errors import ErrorCode
+from tailrace_protocol.events import Started, decode_event
 from tailrace_protocol.settings import ModelSettings, OnDisconnect
 from tailrace_protocol.subjects import StreamId
 from tailrace_protocol.wire import encode
@@ -48,10 +49,8 @@ class Hub:
             (subjects.logs_of_origin(self.origin), self._on_log),
             (subjects.controls_of_origin(self.origin), self._on_control),
         ):
-            subscription = await self.nc.subscribe(subject, cb=callback)
             # Nothing may be dropped silently: a slow moment is bounded by the readers, not here.
-            subscription._pending_msgs_limit = 0
-            subscription._pending_bytes_limit = 0
+            await self.nc.subscribe(subject, cb=callback, pending_msgs_limit=0, pending_bytes_limit=0)
 
     def accept(self, stream: StreamId, model: ModelSettings, policy: OnDisconnect | None) -> LiveStream:
         """Begin to watch a stream of our own."""
@@ -71,7 +70,11 @@ class Hub:
         async with self._attaching:
             foreign = self._foreign.get(str(stream)) or await self._subscribe(stream, model)
             foreign.live.attach(listener)
-        await self._tell_origin(foreign.live)
+        try:
+            await self._tell_origin(foreign.live)
+        except BaseException:
+            await self.detach(foreign.live, listener)
+            raise
         return foreign.live
 
     async def detach(self, live: LiveStream, listener: Listener) -> None:
@@ -80,8 +83,10 @@ class Hub:
         if live.own or live.listeners:
             return
         foreign = self._foreign.pop(str(live.stream), None)
-        if foreign is not None and self.nc.is_connected:
-            await foreign.subscription.unsubscribe()
+        if foreign is None:
+            return
+        await foreign.subscription.unsubscribe()
+        if self.nc.is_connected:
             await self.nc.publish(subjects.control(live.stream), encode(Detached(gateway=self.origin)))
 
     async def renew_leases(self) -> None:
@@ -91,23 +96,28 @@ class Hub:
 
     async def read_again(self) -> None:
         """The broker was away: live events may have been missed, so everyone reads the log again."""
-        for live in self._streams():
+        for live in self.streams():
+            live.end_claimed = live.own and live.ended is None
             for listener in live.listeners:
                 listener.read_again()
 
     def open_readers(self) -> int:
         """How many clients are being served."""
-        return sum(len(live.listeners) for live in self._streams())
+        return sum(len(live.listeners) for live in self.streams())
 
-    def _streams(self) -> list[LiveStream]:
+    def streams(self) -> list[LiveStream]:
+        """Every stream that is watched here, our own and others'."""
         return [*self.own.values(), *(foreign.live for foreign in self._foreign.values())]
 
     async def _subscribe(self, stream: StreamId, model: ModelSettings) -> _Foreign:
         live = LiveStream(stream, model, own=False, policy="continue")
         subscription = await self.nc.subscribe(subjects.log(stream), cb=self._on_foreign_log)
-        foreign = _Foreign(live, subscription)
-        self._foreign[str(stream)] = foreign
-        await self.nc.flush(2)
+        try:
+            await self.nc.flush(2)
+        except BaseException:
+            await subscription.unsubscribe()
+            raise
+        self._foreign[str(stream)] = foreign = _Foreign(live, subscription)
         return foreign
 
     async def _tell_origin(self, live: LiveStream) -> None:
@@ -115,8 +125,13 @@ class Hub:
         await self.nc.publish(subjects.control(live.stream), message)
 
     async def _on_log(self, message: Msg) -> None:
-        if (live := self.own.get(message.subject[7:])) is not None:
+        live = self.own.get(message.subject[7:])
+        if live is not None:
             _dispatch(live, message)
+        if (live is None or live.ended is not None) and isinstance(read(decode_event, message), Started):
+            # The request was refused to its client, or has its end: nobody wants what begins here.
+            control = subjects.control(StreamId.parse(message.subject[7:]))
+            await self.nc.publish(control, encode(Cancel(reason="nobody waits for this stream")))
 
     async def _on_foreign_log(self, message: Msg) -> None:
         if (foreign := self._foreign.get(message.subject[7:])) is not None:
@@ -132,7 +147,7 @@ class Hub:
             live.lease(control.gateway, now + control.lease_s, now)
         elif isinstance(control, Detached):
             live.lease(control.gateway, now, now)
-        elif isinstance(control, Cancel):
+        elif isinstance(control, Cancel) and control.code == ErrorCode.CANCELLED:
             live.cancel_requested = True
 
 

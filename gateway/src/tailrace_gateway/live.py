@@ -8,6 +8,7 @@ import asyncio
 import time
 from typing import Protocol
 
+from tailrace_protocol.errors import TailraceError
 from tailrace_protocol.events import Ended, Event, Started
 from tailrace_protocol.settings import ModelSettings, OnDisconnect
 from tailrace_protocol.subjects import StreamId
@@ -22,6 +23,10 @@ class Listener(Protocol):
 
     def read_again(self) -> None:
         """Live events may have been missed."""
+        ...
+
+    def fail(self, error: TailraceError) -> None:
+        """This gateway cannot go on serving the reader."""
         ...
 
 
@@ -51,9 +56,9 @@ class LiveStream:
             if self.started is None or event.attempt >= self.started.attempt:
                 self.started = event
             self.first_sign.set()
-        elif isinstance(event, Ended) and event.attempt >= self.attempt:
+        elif isinstance(event, Ended) and self.ended is None and event.attempt >= self.attempt:
             self.settle(event)
-        elif isinstance(event, Ended):
+        elif isinstance(event, Ended) and self.ended is None:
             # Void, unless the attempt that seemed to follow was refused by the log: to be looked up.
             self.end_claimed = True
         for listener in self.listeners:
@@ -65,6 +70,11 @@ class LiveStream:
         self.end_claimed = False
         self.first_sign.set()
         self.end_seen.set()
+
+    def unsettle(self) -> None:
+        """The end that was heard is not in the log: the broker refused it."""
+        self.ended = None
+        self.end_seen.clear()
 
     @property
     def attempt(self) -> int:

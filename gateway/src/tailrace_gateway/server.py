@@ -76,8 +76,8 @@ async def serve(settings: GatewaySettings) -> None:
 
     def stop() -> None:
         log.info("gateway.stopping gateway=%s", gateway.origin)
-        gateway.close_responses()
         server.should_exit = True
+        gateway.close_responses()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

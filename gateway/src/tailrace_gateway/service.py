@@ -4,6 +4,7 @@ Every protocol stands on this; the routes only translate.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable
@@ -70,8 +71,7 @@ class Service:
         Raises:
             TailraceError: `shutting_down`, `model_not_found`, `body_too_large`.
         """
-        if self.closing:
-            raise TailraceError(ErrorCode.SHUTTING_DOWN)
+        self.check_open()
         model = self.catalog.get(ask.model)
         if len(ask.body) > model.max_body_bytes:
             limit = f"the body has {len(ask.body)} bytes; the limit is {model.max_body_bytes}: shorten the prompt"
@@ -97,7 +97,8 @@ class Service:
         try:
             return await self._accept(ticket, listener)
         except TailraceError:
-            await keys.give_up()
+            with contextlib.suppress(NatsError, TimeoutError):
+                await keys.give_up()
             raise
 
     async def _claim(self, keys: Keys, stream: StreamId) -> StreamId | None:
@@ -115,6 +116,8 @@ class Service:
             if time.time() > deadline:
                 return False
             await asyncio.sleep(0.1)
+        if isinstance(last, Accepted) and time.time() > deadline + self._model_of(stream).queue_timeout_s:
+            return False  # its gateway died before it could queue the request
         return not (isinstance(last, Ended) and last.error is not None and last.error.retryable)
 
     async def _last_event(self, stream: StreamId) -> Event | None:
@@ -140,11 +143,19 @@ class Service:
 
     async def _publish(self, request: Request, accepted: Accepted, live: LiveStream) -> None:
         nc, js = self.hub.nc, self.hub.js
+        if not nc.is_connected:
+            # What were published now would be sent after the reconnect, when its client has long been refused.
+            raise TailraceError(ErrorCode.BROKER_UNAVAILABLE)
         if not payloads.fits(nc.max_payload, len(bytes(request.body))):
             await payloads.store(js, f"{request.stream}.body", bytes(request.body))
             request = msgspec.structs.replace(request, body=msgspec.Raw(), body_object=f"{request.stream}.body")
         await nc.publish(subjects.log(live.stream), encode(accepted))
-        live.queue_sequence = await self._enqueue(request, live.stream)
+        try:
+            live.queue_sequence = await self._enqueue(request, live.stream)
+        except NatsError:
+            if request.body_object:
+                await payloads.discard(js, request.body_object)
+            raise
 
     async def _enqueue(self, request: Request, stream: StreamId) -> int:
         """Queue the request once: a repeated publish after a lost acknowledgement is dropped by its message id."""
@@ -162,7 +173,16 @@ class Service:
     def reader(self, stream: StreamId, position: int, *, verbose: bool, live: bool) -> Pump:
         """A read of the stream after `position`; `live` for one that is about to be accepted here."""
         reader = Reader(position, self.settings.max_unsent_bytes, verbose=verbose, live=live)
-        return Pump(self.hub.js, stream, reader)
+        return Pump(self.hub.js, stream, reader, lambda: self.hub.nc.is_connected)
+
+    def check_open(self) -> None:
+        """Refuse what a gateway that is shutting down cannot finish.
+
+        Raises:
+            TailraceError: `shutting_down`.
+        """
+        if self.closing:
+            raise TailraceError(ErrorCode.SHUTTING_DOWN)
 
     async def find(self, stream: StreamId) -> tuple[ModelSettings, Logged | None]:
         """The stream's model and, if it has one, the end of its log.
@@ -187,6 +207,8 @@ class Service:
         over = f"the stream ended more than {model.replay_window_s:g} s ago; its replay window is over"
         if end is not None and now - end.time > model.replay_window_s:
             raise TailraceError(ErrorCode.REPLAY_EXPIRED, over)
+        if first is not None and first.event is not None and not isinstance(first.event, Accepted):
+            raise TailraceError(ErrorCode.REPLAY_EXPIRED, "the beginning of this stream's log has been let go")
         if first is None:
             if now - stream.created > model.replay_window_s:
                 raise TailraceError(ErrorCode.REPLAY_EXPIRED, over)
@@ -207,7 +229,7 @@ class Service:
         if end is not None and isinstance(end.event, Ended):
             return end.event.outcome
         watcher = _Silent()
-        live = await self.hub.attach(stream, model, watcher)
+        live = await translated(self.hub.attach(stream, model, watcher))
         try:
             await translated(close_stream(self.hub, live, TailraceError(ErrorCode.CANCELLED)))
         finally:
@@ -236,6 +258,9 @@ class _Silent:
 
     def read_again(self) -> None:
         """Nothing was missed."""
+
+    def fail(self, error: TailraceError) -> None:
+        """Nobody is told."""
 
 
 def failure_of(ended: Ended) -> TailraceError:

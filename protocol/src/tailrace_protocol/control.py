@@ -6,9 +6,10 @@ from tailrace_protocol.wire import decode_kind, tags
 
 
 class Cancel(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="cancel"):
-    """Stop generating now and end the log as cancelled."""
+    """Stop generating now and end the log: as cancelled, or as failed with another `code` of the error table."""
 
     reason: str = ""
+    code: str = "cancelled"
     v: int = 1
 
 

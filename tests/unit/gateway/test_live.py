@@ -17,6 +17,9 @@ class Listener:
     def read_again(self):
         pass
 
+    def fail(self, error):
+        pass
+
 
 def make(policy="cancel", own=True, **settings):
     model = ModelSettings("default", "m", disconnect_grace_s=2.0, queue_timeout_s=10.0, **settings)

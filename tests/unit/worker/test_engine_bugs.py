@@ -38,6 +38,8 @@ class Intake:
 
 
 class BuggyEngine:
+    healthy = True
+
     def __init__(self, good_steps):
         self.good_steps = good_steps
 

@@ -11,6 +11,8 @@ from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.events import Accepted, Delta, Ended, Event, TokenGroup
 from tailrace_protocol.log import LogCursor
 
+_SILENT_DELIVERIES_PER_ATTEMPT = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Continue:
@@ -46,12 +48,13 @@ class GiveUp:
 Decision = Continue | Done | GiveUp
 
 
-def decide(events: Iterable[Event], max_attempts: int) -> Decision:
+def decide(events: Iterable[Event], max_attempts: int, deliveries: int) -> Decision:
     """What the next attempt shall do with a log that holds `events` (in broker order).
 
     `max_attempts` bounds consecutive attempts that began and wrote nothing: a request that kills its workers must
     not kill all of them. An attempt that made progress starts the count anew, so that a long stream may be handed
-    over any number of times.
+    over any number of times. `deliveries` of the request that left no attempt in the log are counted too, more
+    patiently: workers may have been lost before they could write, or only have been busy.
     """
     cursor = LogCursor()
     accepted = cursor.feed_all(events)
@@ -61,8 +64,9 @@ def decide(events: Iterable[Event], max_attempts: int) -> Decision:
         error = TailraceError(ErrorCode.REPLAY_EXPIRED, "the log of this request expired before it could be served")
         return GiveUp(cursor.position, cursor.attempt, error, "the log has no beginning")
     barren = _barren_attempts(cursor)
-    if barren >= max_attempts:
-        detail = f"{barren} attempts in a row wrote nothing: their workers were lost or stalled"
+    silent = deliveries - 1 - len(cursor.takeovers)
+    if barren >= max_attempts or silent >= _SILENT_DELIVERIES_PER_ATTEMPT * max_attempts:
+        detail = f"{max(barren, silent)} attempts in a row wrote nothing: their workers were lost or stalled"
         error = TailraceError(ErrorCode.WORKER_LOST, detail)
         return GiveUp(cursor.position, cursor.attempt, error, f"{barren} attempts without progress")
     replay = tuple(tuple(e.groups) for e in accepted if isinstance(e, Delta | Ended) and e.groups)

@@ -19,6 +19,8 @@ from tailrace_broker.logs import Logged, events_of, read_log_at_leader
 from tailrace_protocol import subjects
 from tailrace_protocol.control import Superseded
 from tailrace_protocol.errors import ErrorCode, TailraceError
+from tailrace_protocol.events import Outcome
+from tailrace_protocol.log import LogCursor
 from tailrace_protocol.requests import Request
 from tailrace_protocol.settings import WorkerSettings
 from tailrace_protocol.subjects import StreamId
@@ -66,6 +68,8 @@ class Generation:
         self.stream = StreamId.parse(request.stream)
         self.delivery = delivery
         self.attempt = delivery.attempt
+        self._reconnects = tools.nc.stats["reconnects"]
+        self._cancel_code = str(ErrorCode.CANCELLED)
         self.writer: LogWriter | None = None
         self.produced = False
         self._started = False
@@ -103,11 +107,39 @@ class Generation:
             self._reason = reason
             self._task.cancel()
 
+    def cancel(self, code: str) -> None:
+        """End the stream: as cancelled, or as failed with another `code` of the error table."""
+        self._cancel_code = code
+        self.stop(StopReason.CANCELLED)
+
+    async def check_ownership(self) -> None:
+        """After the broker was away: a newer attempt may have begun without our hearing of it."""
+        cursor, _ = await self._fold()
+        if cursor.attempt > self.attempt:
+            self.stop(StopReason.SUPERSEDED)
+
+    async def _fold(self) -> tuple[LogCursor, int]:
+        """The whole log as its leader has it, and its last broker sequence."""
+        cursor, sequence = LogCursor(), 0
+        async for entry in read_log_at_leader(self._tools.js, self.stream):
+            cursor.feed_all(events_of([entry]))
+            sequence = entry.sequence
+        return cursor, sequence
+
+    async def _acknowledge(self) -> None:
+        """Remove the request from the queue, unless a newer attempt, which we could not hear of, needs it there."""
+        if self._reconnects != self._tools.nc.stats["reconnects"]:
+            cursor, _ = await self._fold()
+            if cursor.ended is None:
+                await self._tools.intake.release(self.delivery)
+                return
+        await self._tools.intake.acknowledge(self.delivery)
+
     async def _serve(self) -> None:
         for _ in range(_FENCE_TRIES):
             decision, fence = await self._decide()
             if isinstance(decision, continuation.Done):
-                await self._tools.intake.acknowledge(self.delivery)
+                await self._acknowledge()
                 return
             self.writer = self._new_writer(decision.position, decision.previous, fence)
             if isinstance(decision, continuation.GiveUp):
@@ -126,7 +158,7 @@ class Generation:
         if self.delivery.attempt == 1 and self.delivery.waited_s < _FRESH_S:
             return continuation.Continue(self._request.first_position - 1, 0, (), "first attempt"), None
         logged: list[Logged] = [entry async for entry in read_log_at_leader(self._tools.js, self.stream)]
-        decision = continuation.decide(events_of(logged), self._tools.settings.max_attempts)
+        decision = continuation.decide(events_of(logged), self._tools.settings.max_attempts, self.delivery.attempt)
         self.attempt = max(self.attempt, decision.previous + 1)
         log.info("generation.continues stream=%s reason=%s", self.stream, decision.reason)
         await self._tell_older_attempts()
@@ -155,7 +187,7 @@ class Generation:
                 await writer.write(step.groups, step.frames)
                 continue
             await writer.end("finished", step.groups, step.frames, step.usage)
-            await self._tools.intake.acknowledge(self.delivery)
+            await self._acknowledge()
             return
         raise TailraceError(ErrorCode.ENGINE_FAILED, "the engine ended without finishing the answer")
 
@@ -177,8 +209,11 @@ class Generation:
 
     async def _refused(self, error: TailraceError) -> None:
         """An engine that failed midway may be this worker's trouble alone: another attempt shall try."""
-        if error.code is ErrorCode.ENGINE_FAILED and self._started:
+        healthy = self._tools.engine.healthy
+        if error.code is ErrorCode.ENGINE_FAILED and (self._started or not healthy):
             log.warning("generation.engine_failed stream=%s detail=%s", self.stream, error.message)
+            if not healthy:
+                await self._tools.intake.stop_pulling()
             await self._hand_over()
         else:
             await self._fail(error)
@@ -189,29 +224,41 @@ class Generation:
         await self._tools.intake.hand_back(self.delivery)
 
     async def _end_cancelled(self) -> None:
-        if self.writer is not None:
-            await self.writer.end("cancelled", error=TailraceError(ErrorCode.CANCELLED))
-        await self._tools.intake.acknowledge(self.delivery)
+        error = _error_of(self._cancel_code)
+        await self._end("cancelled" if error.code is ErrorCode.CANCELLED else "failed", error=error)
 
     async def _end_at_limit(self) -> None:
         """The total time is over: a stream ends gracefully with what there is; a single answer cannot be cut."""
-        if not self._request.streaming or not self.produced or self.writer is None:
+        if not self._request.streaming or not self.produced:
             await self._fail(TailraceError(ErrorCode.TOTAL_TIMEOUT))
             return
         # A stream's first event holds one frame for each choice.
         choices = self._request.first_position - 1
         open_choices = [index for index in range(choices) if index not in self._finished]
         frame = length_frame(self._request, self._tools.settings.model, open_choices)
-        await self.writer.end("finished", frames=(frame,))
-        await self._tools.intake.acknowledge(self.delivery)
+        await self._end("finished", frames=(frame,))
 
     async def _fail(self, error: TailraceError) -> None:
         log.info("generation.failed stream=%s code=%s", self.stream, error.code)
-        writer = self.writer or self._new_writer(self._request.first_position - 1, 0, None)
+        await self._end("failed", error=error)
+
+    async def _end(self, outcome: Outcome, frames: tuple[bytes, ...] = (), error: TailraceError | None = None) -> None:
+        """Write the last event; if somebody wrote meanwhile, the next delivery decides anew."""
+        writer = self.writer or await self._writer_at_the_end()
         try:
-            await writer.end("failed", error=error)
+            await writer.end(outcome, frames=frames, error=error)
         except FencedError:
-            # Somebody wrote meanwhile: the next delivery decides anew.
             await self._tools.intake.hand_back(self.delivery)
         else:
-            await self._tools.intake.acknowledge(self.delivery)
+            await self._acknowledge()
+
+    async def _writer_at_the_end(self) -> LogWriter:
+        cursor, fence = await self._fold()
+        return self._new_writer(cursor.position, cursor.attempt, fence)
+
+
+def _error_of(code: str) -> TailraceError:
+    try:
+        return TailraceError(ErrorCode(code))
+    except ValueError:
+        return TailraceError(ErrorCode.CANCELLED)

@@ -5,7 +5,6 @@ unacknowledged while its stream is generated; in-progress acknowledgements, seve
 that this worker lives, and their absence is how a hang is noticed.
 """
 
-import asyncio
 import itertools
 import logging
 import time
@@ -24,7 +23,6 @@ log = logging.getLogger("tailrace.worker.intake")
 
 _PULL_EXPIRES_S = 30.0
 _PULL_GRACE_S = 2.0
-_RETRY_S = 0.25
 
 
 @dataclass(slots=True)
@@ -54,13 +52,14 @@ class Intake:
         self._held: set[str] = set()
         self._pulls: dict[str, _Pull] = {}
         self._names = itertools.count(1)
-        self._inbox = nc.new_inbox()
+        self._inbox = ""
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.queue_stream(model)}.{subjects.WORKERS_CONSUMER}"
         self._subscription: Subscription | None = None
         self._draining = False
 
     async def open(self) -> None:
-        """Begin to pull."""
+        """Begin to pull, under an inbox that no earlier pull knows."""
+        self._inbox = self._nc.new_inbox()
         self._subscription = await self._nc.subscribe(f"{self._inbox}.*", cb=self._on_message)
         await self.demand()
 
@@ -85,9 +84,11 @@ class Intake:
         await self._nc.publish(self._next, msgspec.json.encode(pull), reply=f"{self._inbox}.{name}")
 
     async def forget_pulls(self) -> None:
-        """After a reconnect: the broker has forgotten our pulls, so ask anew."""
+        """After a reconnect: what the broker still knows of our pulls is unknown, so ask anew elsewhere."""
         self._pulls.clear()
-        await self.demand()
+        if self._subscription is not None:
+            await self._subscription.unsubscribe()
+            await self.open()
 
     async def keep_alive(self) -> None:
         """Tell the broker that every held message is still being worked on."""
@@ -118,6 +119,9 @@ class Intake:
             await self._on_status(message)
             return
         self._settle(1)
+        if len(self._held) >= self._capacity or self._draining:
+            await self._nc.publish(message.reply, b"-NAK")
+            return
         metadata = message.metadata
         waited = max(0.0, time.time() - metadata.timestamp.timestamp())
         self._held.add(message.reply)
@@ -129,10 +133,11 @@ class Intake:
         name = message.subject.rpartition(".")[2]
         if status != "100":
             self._settle(int(unfilled) if unfilled.isdigit() else self._capacity, name)
-        if status not in ("404", "408", "100"):
+        if status in ("404", "408", "100"):
+            await self.demand()
+        else:
+            # The next keep-alive asks again: nothing may wait here, real deliveries stand behind this message.
             log.warning("pull.refused status=%s reason=%s", status, headers.get("Description", ""))
-            await asyncio.sleep(_RETRY_S)
-        await self.demand()
 
     def _settle(self, count: int, first: str = "") -> None:
         """`count` of the slots asked for are no longer outstanding.

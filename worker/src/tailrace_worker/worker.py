@@ -49,6 +49,7 @@ class Worker:
         self._progress = "starting"
         self._reports = WorkerReports()
         self._running: dict[str, Generation] = {}
+        self._ownership_in_doubt = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._nc: Client
         self._js: JetStreamContext
@@ -142,7 +143,8 @@ class Worker:
             await self._nc.publish(delivery.ack, b"+TERM")
             await self._intake.release(delivery)
             return
-        if self._state != "ready":
+        if self._state != "ready" or not self._engine.healthy:
+            await self._intake.stop_pulling()
             await self._intake.hand_back(delivery)
             return
         tools = Tools(self.name, self._nc, self._js, self._engine, self._intake, self._settings)
@@ -163,7 +165,7 @@ class Worker:
             return
         control = read(decode_control, message)
         if isinstance(control, Cancel):
-            generation.stop(StopReason.CANCELLED)
+            generation.cancel(control.code)
         elif isinstance(control, Superseded) and control.attempt > generation.attempt:
             generation.stop(StopReason.SUPERSEDED)
 
@@ -172,6 +174,7 @@ class Worker:
         if self._state == "ready":
             await self._intake.forget_pulls()
         await self._republish()
+        self._ownership_in_doubt = True
 
     async def _on_leader_elected(self, _: Msg) -> None:
         await self._republish()
@@ -184,6 +187,9 @@ class Worker:
     async def _keep_alive(self) -> None:
         await self._intake.keep_alive()
         await self._intake.demand()
+        if self._ownership_in_doubt:
+            self._ownership_in_doubt = False
+            await asyncio.gather(*(generation.check_ownership() for generation in list(self._running.values())))
         now, limits = time.monotonic(), self._settings.timeouts
         for generation in list(self._running.values()):
             allowed = limits.between_tokens_s if generation.produced else limits.first_token_s

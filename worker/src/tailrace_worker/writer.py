@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import APIError
 from tailrace_broker import payloads
 from tailrace_protocol import subjects
-from tailrace_protocol.errors import TailraceError
+from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.events import Checkpoint, Delta, Ended, Outcome, Started, TokenGroup, Usage
 from tailrace_protocol.subjects import StreamId
 from tailrace_protocol.wire import encode
@@ -77,10 +77,17 @@ class LogWriter:
         self._writing_as = self.attempt
 
     async def write(self, groups: tuple[TokenGroup, ...], frames: tuple[bytes, ...]) -> None:
-        """Append tokens and the frames that they produced."""
+        """Append tokens and the frames that they produced.
+
+        Raises:
+            TailraceError: the event is larger than the broker takes.
+        """
         first = self.position + 1
         delta = Delta(attempt=self.attempt, seq=first, groups=list(groups), frames=[msgspec.Raw(f) for f in frames])
         data = encode(delta)
+        if not payloads.fits(self._nc.max_payload, len(data)):
+            detail = "one step of the answer is larger than a message may be: ask for fewer logprobs or choices"
+            raise TailraceError(ErrorCode.INVALID_REQUEST, detail, param="top_logprobs")
         self.position += max(1, len(frames))
         self._unconfirmed.append((self.position, data))
         if self._nc.is_connected:
@@ -135,11 +142,11 @@ class LogWriter:
         self._unconfirmed.clear()
 
     async def _fit(self, ended: Ended) -> Ended:
-        if payloads.fits(self._nc.max_payload, sum(len(f) for f in ended.frames)):
+        if payloads.fits(self._nc.max_payload, len(encode(ended))):
             return ended
         name = f"{self.stream}.result"
         await payloads.store(self._js, name, msgspec.json.encode(ended.frames))
-        return msgspec.structs.replace(ended, frames=[], result=name)
+        return msgspec.structs.replace(ended, groups=[], frames=[], result=name)
 
     async def _acknowledged(self, data: bytes) -> bool:
         before = self._reconnects()

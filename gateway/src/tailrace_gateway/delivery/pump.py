@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 from nats.errors import Error as NatsError
@@ -26,7 +26,8 @@ _REPAIR_FOR_S = 10.0
 class Pump:
     """One open response: a reader, what wakes it, and when it last said something."""
 
-    def __init__(self, js: JetStreamContext, stream: StreamId, reader: Reader) -> None:
+    def __init__(self, js: JetStreamContext, stream: StreamId, reader: Reader, connected: Callable[[], bool]) -> None:
+        self._connected = connected
         self.ended: Ended | None = None
         self.stream = stream
         self.reader = reader
@@ -36,6 +37,7 @@ class Pump:
         self._sequence = 0
         self._wake = asyncio.Event()
         self._doubt_since: float | None = None
+        self._failing_since: float | None = None
 
     def on_event(self, event: Event) -> None:
         """A live event of the stream."""
@@ -88,7 +90,19 @@ class Pump:
             self.reader.fail(error)
         except (NatsError, TimeoutError) as error:
             log.warning("delivery.read_failed stream=%s error=%s", self.stream, type(error).__name__)
-            await asyncio.sleep(_SETTLE_S * 4)
+            await self._bear_failure()
+        else:
+            self._failing_since = None
+
+    async def _bear_failure(self) -> None:
+        """A broker that is away comes back; one that is there and has no log for us will not."""
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        if not self._connected():
+            self._failing_since = None
+        elif now - self._failing_since > _REPAIR_FOR_S:
+            self.reader.fail(TailraceError(ErrorCode.BROKER_UNAVAILABLE, "the log of this stream cannot be read"))
+        await asyncio.sleep(_SETTLE_S * 4)
 
     async def _catch_up(self) -> None:
         """Feed the reader one page of the log; after the last page it is live."""
@@ -142,6 +156,7 @@ class Outcome:
     def __init__(self) -> None:
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self.doubt = asyncio.Event()
+        self.end_heard: float | None = None
         self._cursor = LogCursor()
 
     def on_event(self, event: Event) -> None:
@@ -150,8 +165,14 @@ class Outcome:
         if self._cursor.ended is not None and not self.ended.done():
             self.ended.set_result(self._cursor.ended)
         elif isinstance(event, Ended):
+            self.end_heard = self.end_heard or time.monotonic()
             self.doubt.set()
 
     def read_again(self) -> None:
         """The end may have been missed: whoever waits shall look for it in the log."""
         self.doubt.set()
+
+    def fail(self, error: TailraceError) -> None:
+        """Whoever waits is told why it is in vain."""
+        if not self.ended.done():
+            self.ended.set_exception(error)

@@ -33,6 +33,11 @@ def install(app: FastAPI) -> None:
         body = ErrorBody(code="invalid_request", message=detail, type="invalid_request_error")
         return _json(body, error.status_code, dict(error.headers or {}))
 
+    @app.exception_handler(Exception)
+    async def _unforeseen(request: Request, error: Exception) -> Response:
+        request.app.state.metrics.refused.labels(str(ErrorCode.INTERNAL)).inc()
+        return error_response(TailraceError(ErrorCode.INTERNAL))
+
 
 def _json(body: ErrorBody, status: int, headers: dict[str, str]) -> Response:
     return Response(sse.error_json(body), status, headers, "application/json")

@@ -9,7 +9,7 @@ from tailrace_gateway.admission import read_ask, read_wishes
 from tailrace_gateway.delivery.pump import Outcome
 from tailrace_gateway.routes.body import read_body
 from tailrace_gateway.routes.responses import StreamResponse, answer_response, hold_for_refusal
-from tailrace_gateway.service import Service, Ticket
+from tailrace_gateway.service import Service, Ticket, translated
 
 router = APIRouter(tags=["OpenAI"])
 
@@ -50,5 +50,5 @@ async def _answer(request: Request, service: Service, ticket: Ticket) -> Respons
     submitted = await service.submit(ticket, outcome)
     if isinstance(submitted, StreamId):
         outcome = Outcome()
-        submitted = await service.hub.attach(submitted, ticket.model, outcome)
+        submitted = await translated(service.hub.attach(submitted, ticket.model, outcome))
     return await answer_response(service, request, submitted, outcome)

@@ -10,6 +10,8 @@ from fastapi.responses import Response
 from nats.errors import Error as NatsError
 from sse_starlette import EventSourceResponse
 from starlette.types import Message, Receive, Scope, Send
+from tailrace_broker.logs import Logged
+from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.events import Ended
 from tailrace_protocol.settings import ModelSettings
 
@@ -20,6 +22,8 @@ from tailrace_gateway.service import Service, failure_of, translated
 
 #: How long the response's status waits for a worker to accept or refuse the request.
 _HOLD_S = 0.25
+_LOOK_EVERY_S = 0.2
+_LOOK_FOR_S = 10.0
 STREAM_HEADER = "Tailrace-Stream-Id"
 
 
@@ -37,6 +41,8 @@ class StreamResponse(EventSourceResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
         pump, hub = self._pump, self._service.hub
+        if self._service.closing and not pump.reader.finished:
+            pump.fail(TailraceError(ErrorCode.SHUTTING_DOWN))
         live = await translated(hub.attach(pump.stream, self._model, pump))
         self._duties.pumps.add(pump)
         if pump.reader.verbose and live.own and live.started is None:
@@ -107,12 +113,31 @@ async def _end_of(service: Service, live: LiveStream, outcome: Outcome, request:
 
 
 async def _look_in_the_log(service: Service, live: LiveStream, outcome: Outcome) -> None:
-    if not outcome.doubt.is_set():
+    """Look once; again and again when the end was heard or the broker was away, until it is found."""
+    while outcome.doubt.is_set() and not outcome.ended.done():
+        outcome.doubt.clear()
+        try:
+            _, end = await service.find(live.stream)
+        except TailraceError as error:
+            if error.code is not ErrorCode.BROKER_UNAVAILABLE:
+                raise
+            outcome.doubt.set()
+        else:
+            _settle(outcome, end)
+        if outcome.doubt.is_set():
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _settle(outcome: Outcome, end: Logged | None) -> None:
+    if outcome.ended.done():
         return
-    outcome.doubt.clear()
-    _, end = await service.find(live.stream)
-    if end is not None and not outcome.ended.done() and isinstance(end.event, Ended):
+    if end is not None and isinstance(end.event, Ended):
         outcome.ended.set_result(end.event)
+    elif outcome.end_heard is not None:
+        # The log may lag behind what was heard for a moment, but not for long.
+        outcome.doubt.set()
+        if time.monotonic() - outcome.end_heard > _LOOK_FOR_S:
+            outcome.fail(TailraceError(ErrorCode.LOG_GAP))
 
 
 async def _disconnect(request: Request) -> None:

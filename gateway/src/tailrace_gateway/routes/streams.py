@@ -23,6 +23,7 @@ async def read_stream(
     service = request.app.state.service
     position = read_position(last_event_id, starting_after)
     verbose = read_verbose(request.headers, default="all")
+    service.check_open()
     stream = StreamId.parse(stream_id)
     model, end = await service.find(stream)
     service.metrics.resumed.inc()
