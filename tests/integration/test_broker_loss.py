@@ -4,7 +4,10 @@ import asyncio
 import os
 import signal
 
+import pytest
 from stack import chat, running_stack, stream
+from tailrace_protocol import subjects
+from tailrace_protocol.reports import decode_worker_report
 
 
 async def test_a_stream_survives_a_restart_of_a_broker_that_keeps_its_log_on_disk(tmp_path, client):
@@ -89,10 +92,69 @@ async def test_requests_without_a_broker_are_refused_as_retryable_and_work_when_
         refused = await client.post(url, json=chat(max_tokens=3))
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "broker_unavailable")
         assert refused.json()["error"]["retryable"] is True
+        whole = await client.post(url, json={**chat(max_tokens=100_000), "stream": False})
+        assert (whole.status_code, whole.json()["error"]["code"]) == (503, "broker_unavailable")
         await stack.broker.restart()
+        await asyncio.sleep(1.5)
+        metrics = (await client.get(f"{gateway.url}/metrics")).text
+        assert "tailrace_gateway_streams_accepted_total{" not in metrics, "what was refused is generated for nobody"
         for _ in range(50):
             answer = await stream(client, "POST", url, json=chat(max_tokens=3))
             if answer.status == 200:
                 break
             await asyncio.sleep(0.2)
         assert answer.finish == "length"
+
+
+async def test_an_answer_without_streaming_survives_a_restart_of_the_broker(tmp_path, client):
+    async with running_stack(tmp_path, {"replay": {"storage": "file"}}) as stack:
+        await stack.worker(tokens_per_s=50)
+        gateway = await stack.gateway()
+        body = {**chat(max_tokens=120), "stream": False}
+        post = asyncio.create_task(client.post(f"{gateway.url}/v1/chat/completions", json=body))
+        await asyncio.sleep(1)
+        await stack.broker.restart()
+        answer = await post
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["usage"]["completion_tokens"] == 120
+
+
+async def test_after_a_reconnect_a_worker_still_takes_no_more_than_it_can_run(tmp_path, client):
+    async with running_stack(tmp_path, {"replay": {"storage": "file"}}) as stack:
+        await stack.worker(tokens_per_s=40, capacity=2)
+        gateway = await stack.gateway()
+        url = f"{gateway.url}/v1/chat/completions"
+        for _ in range(2):
+            await stack.broker.restart()
+            await asyncio.sleep(1.5)
+        posts = [asyncio.create_task(stream(client, "POST", url, json=chat(max_tokens=40))) for _ in range(8)]
+        await asyncio.sleep(0.6)
+        async with stack.broker.connect("operator") as nc:
+            reports = await nc.subscribe(subjects.ALL_WORKER_REPORTS)
+            active = [decode_worker_report((await reports.next_msg(timeout=5)).data).active for _ in range(4)]
+        answers = await asyncio.gather(*posts)
+        assert max(active) == 2
+        assert all(answer.finish == "length" for answer in answers)
+
+
+async def test_streams_that_queued_while_the_broker_was_away_outlive_their_queue_timeout(tmp_path, client):
+    """The gateway may have missed that a worker began: the log knows, and nothing is cancelled mid-sentence."""
+    async with running_stack(tmp_path, {"replay": {"storage": "file"}, "timeouts": {"queue": "3s"}}) as stack:
+        await stack.worker(tokens_per_s=20)
+        gateway = await stack.gateway()
+        url = f"{gateway.url}/v1/chat/completions"
+        gateway_asleep = asyncio.create_task(stream(client, "POST", url, json=chat(max_tokens=120)))
+        await asyncio.sleep(0.05)
+        await stack.broker.restart()
+        answer = await gateway_asleep
+        assert answer.error is None
+        assert answer.ids == list(range(1, 122))
+
+
+@pytest.mark.parametrize("part", ["gateway", "worker"])
+async def test_without_a_broker_at_start_it_says_so_and_exits(tmp_path, part):
+    async with running_stack(tmp_path) as stack:
+        await stack.broker.stop()
+        process = await (stack.gateway(wait=False) if part == "gateway" else stack.worker(wait=False))
+        assert await asyncio.to_thread(process.popen.wait, 40) != 0
+        assert process.said("no NATS server answers at nats://127.0.0.1")

@@ -48,6 +48,9 @@ async def test_another_worker_continues_the_sentence(stack, client, fault):
     assert (answer.finish, answer.done) == ("length", True)
     assert [a["attempt"] for a in answer.attempts] == [1, 2]
     print(f"{fault.name}: longest pause {disturb.longest_pause * 1000:.0f} ms")
+    if fault is signal.SIGKILL:
+        handed_back = (await client.get(f"{gateway.url}/metrics")).text
+        assert "tailrace_gateway_requests_handed_back 1.0" in handed_back, "known by the advisory, not by ack_wait"
 
 
 async def test_a_hung_worker_that_wakes_up_writes_nothing_into_the_stream_it_lost(stack, client):
@@ -179,3 +182,33 @@ async def test_a_worker_takes_no_more_than_it_can_run(stack, client):
     watching.cancel()
     assert all(answer.finish == "length" for answer in answers)
     assert max(active) == 2
+
+
+async def test_a_worker_too_slow_for_the_first_token_loses_the_request_to_another(stack, client):
+    await stack.worker(first_token_s=60, timeouts={"first_token_s": 0.4})
+    gateway = await stack.gateway()
+    url = f"{gateway.url}/v1/chat/completions"
+
+    async def help_later():
+        await asyncio.sleep(0.6)
+        await stack.worker(tokens_per_s=200)
+
+    helping = asyncio.create_task(help_later())
+    answer = await stream(client, "POST", url, json=chat(max_tokens=10), headers=VERBOSE)
+    await helping
+    assert answer.finish == "length"
+    assert len(answer.attempts) >= 2
+
+
+async def test_at_the_total_timeout_a_stream_ends_gracefully_and_a_single_answer_is_an_error(stack, client):
+    await stack.worker(tokens_per_s=20, timeouts={"total_s": 1.5})
+    gateway = await stack.gateway()
+    url = f"{gateway.url}/v1/chat/completions"
+    body = chat(max_tokens=1000)
+    answer, whole = await asyncio.gather(
+        stream(client, "POST", url, json=body), client.post(url, json={**body, "stream": False})
+    )
+    assert answer.error is None
+    assert (answer.finish, answer.done) == ("length", True)
+    assert 5 < len(answer.ids) < 200
+    assert (whole.status_code, whole.json()["error"]["code"]) == (504, "total_timeout")

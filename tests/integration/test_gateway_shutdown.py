@@ -28,6 +28,18 @@ async def test_a_gateway_told_to_stop_ends_responses_with_the_position_and_the_s
     assert first.popen.wait(15) == 0
 
 
+async def test_an_answer_without_streaming_is_refused_as_retryable_when_its_gateway_stops(stack, client):
+    await stack.worker(tokens_per_s=5)
+    gateway = await stack.gateway(shutdown_s=5)
+    body = {**chat(max_tokens=200), "stream": False}
+    post = asyncio.create_task(client.post(f"{gateway.url}/v1/chat/completions", json=body))
+    await asyncio.sleep(0.8)
+    gateway.signal(signal.SIGTERM)
+    answer = await post
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "shutting_down")
+    assert gateway.popen.wait(15) == 0
+
+
 async def test_a_killed_gateway_costs_its_clients_a_reconnect_and_no_token(stack, client):
     await stack.worker(tokens_per_s=50)
     first, second = await stack.gateway(), await stack.gateway()

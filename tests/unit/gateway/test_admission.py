@@ -88,3 +88,13 @@ def test_an_answer_without_streaming_begins_at_position_two():
 )
 def test_several_prompts_are_so_many_choices_each(prompt, prompts):
     assert ask("completion", prompt=prompt, n=2).choices == 2 * prompts
+
+
+@pytest.mark.parametrize(("prompts", "n", "good"), [(128, 1, True), (129, 1, False), (2, 64, True), (2, 65, False)])
+def test_prompts_times_choices_have_the_limit_of_choices(prompts, n, good):
+    if good:
+        assert ask("completion", prompt=["x"] * prompts, n=n).choices == prompts * n
+    else:
+        with pytest.raises(TailraceError, match="more than 128 answers") as refused:
+            ask("completion", prompt=["x"] * prompts, n=n)
+        assert refused.value.param == "prompt"

@@ -1,6 +1,7 @@
 """An engine that fails in a way nobody foresaw costs its stream an error, not endless silence or a worker its slot."""
 
 import pytest
+from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.events import Ended, TokenGroup, decode_event
 from tailrace_protocol.requests import Request
 from tailrace_protocol.settings import NatsSettings, WorkerSettings
@@ -36,6 +37,9 @@ class Intake:
     async def hand_back(self, delivery):
         self.fates.append("handed back")
 
+    async def stop_pulling(self):
+        self.fates.append("stopped pulling")
+
 
 class BuggyEngine:
     healthy = True
@@ -52,6 +56,23 @@ class BuggyEngine:
         for _ in range(self.good_steps):
             yield Step((TokenGroup(0, [1]),), (b"{}",))
         raise ZeroDivisionError("a bug")
+
+
+class DeadEngine(BuggyEngine):
+    healthy = False
+
+    async def generate(self, job):
+        raise TailraceError(ErrorCode.ENGINE_FAILED, "the engine is dead")
+
+
+async def test_a_dead_engine_fails_no_stream_and_takes_no_more():
+    broker, intake = Broker(), Intake()
+    settings = WorkerSettings("default", "sim", NatsSettings([]), capacity=1)
+    tools = Tools("worker1", broker, broker, DeadEngine(0), intake, settings)
+    request = Request(str(STREAM), "chat", "chatcmpl-1", 1, True)
+    await Generation(tools, request, Delivery(b"", "$JS.ACK.x", 1, 0.0)).run()
+    assert intake.fates == ["stopped pulling", "handed back"]
+    assert broker.published == []
 
 
 @pytest.mark.parametrize(
