@@ -22,8 +22,6 @@ class ErrorCode(StrEnum):
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     QUEUE_FULL = "queue_full"
     QUEUE_TIMEOUT = "queue_timeout"
-    FIRST_TOKEN_TIMEOUT = "first_token_timeout"  # noqa: S105
-    STALLED = "stalled"
     TOTAL_TIMEOUT = "total_timeout"
     WORKER_LOST = "worker_lost"
     ENGINE_FAILED = "engine_failed"
@@ -71,10 +69,10 @@ TABLE: dict[ErrorCode, ErrorPolicy] = {
         429, "RESOURCE_EXHAUSTED", "All workers are busy and the queue is full.", "rate_limit_error"
     ),
     ErrorCode.QUEUE_TIMEOUT: _retry(503, "UNAVAILABLE", "No worker became free within the queue timeout."),
-    ErrorCode.FIRST_TOKEN_TIMEOUT: _retry(504, "DEADLINE_EXCEEDED", "No worker produced a first token in time."),
-    ErrorCode.STALLED: _retry(504, "DEADLINE_EXCEEDED", "Generation stalled on every worker that tried."),
     ErrorCode.TOTAL_TIMEOUT: _retry(504, "DEADLINE_EXCEEDED", "The answer was not complete within the total timeout."),
-    ErrorCode.WORKER_LOST: _retry(503, "UNAVAILABLE", "Every worker that took this request was lost."),
+    ErrorCode.WORKER_LOST: _retry(
+        503, "UNAVAILABLE", "Every worker that took this request was lost, or wrote nothing in time."
+    ),
     ErrorCode.ENGINE_FAILED: _retry(502, "UNAVAILABLE", "The inference engine failed on this request."),
     ErrorCode.LOG_GAP: _retry(502, "DATA_LOSS", "Events of this stream were lost and could not be recovered."),
     ErrorCode.LOG_CONFLICT: _retry(502, "DATA_LOSS", "Two workers wrote this stream; what follows is not trusted."),

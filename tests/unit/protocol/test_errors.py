@@ -83,8 +83,6 @@ def test_codes_are_only_ever_added():
         "idempotency_mismatch",
         "queue_full",
         "queue_timeout",
-        "first_token_timeout",
-        "stalled",
         "total_timeout",
         "worker_lost",
         "engine_failed",
