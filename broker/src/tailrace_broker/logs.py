@@ -57,6 +57,19 @@ async def read_page(js: JetStreamContext, stream: StreamId, after: int = 0) -> P
     return Page(entries, messages[-1].seq or after, _header(messages[-1], "Nats-Num-Pending") != "0")
 
 
+async def read_log(js: JetStreamContext, stream: StreamId) -> list[Logged]:
+    """The whole log, page by page: many times faster than asking the leader for each message.
+
+    On a replicated stream it may lack the latest events, so whoever writes upon it must be fenced.
+    """
+    entries: list[Logged] = []
+    page = Page([], 0, more=True)
+    while page.more:
+        page = await read_page(js, stream, page.sequence)
+        entries += page.entries
+    return entries
+
+
 def events_of(entries: Iterable[Logged]) -> Iterator[Event]:
     """The events that this version knows, in order."""
     return (entry.event for entry in entries if entry.event is not None)

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from tailrace_broker import payloads
-from tailrace_broker.logs import Logged, events_of, read_log_at_leader
+from tailrace_broker.logs import Logged, events_of, read_log, read_log_at_leader
 from tailrace_protocol import subjects
 from tailrace_protocol.control import Superseded
 from tailrace_protocol.errors import ErrorCode, TailraceError
@@ -136,8 +136,8 @@ class Generation:
         await self._tools.intake.acknowledge(self.delivery)
 
     async def _serve(self) -> None:
-        for _ in range(_FENCE_TRIES):
-            decision, fence = await self._decide()
+        for attempt in range(_FENCE_TRIES):
+            decision, fence = await self._decide(at_leader=attempt > 0)
             if isinstance(decision, continuation.Done):
                 await self._acknowledge()
                 return
@@ -154,15 +154,21 @@ class Generation:
     def _new_writer(self, position: int, previous: int, fence: int | None) -> LogWriter:
         return LogWriter(self._tools.nc, self._tools.js, self.stream, self.attempt, position, previous, fence)
 
-    async def _decide(self) -> tuple[continuation.Decision, int | None]:
+    async def _decide(self, *, at_leader: bool) -> tuple[continuation.Decision, int | None]:
+        """Pages are fast and may lag behind the leader; the fence finds that out, and then the leader is asked."""
         if self.delivery.attempt == 1 and self.delivery.waited_s < _FRESH_S:
             return continuation.Continue(self._request.first_position - 1, 0, (), "first attempt"), None
-        logged: list[Logged] = [entry async for entry in read_log_at_leader(self._tools.js, self.stream)]
+        logged = await self._read_log(at_leader=at_leader)
         decision = continuation.decide(events_of(logged), self._tools.settings.max_attempts, self.delivery.attempt)
         self.attempt = max(self.attempt, decision.previous + 1)
         log.info("generation.continues stream=%s reason=%s", self.stream, decision.reason)
         await self._tell_older_attempts()
         return decision, logged[-1].sequence if logged else 0
+
+    async def _read_log(self, *, at_leader: bool) -> list[Logged]:
+        if at_leader:
+            return [entry async for entry in read_log_at_leader(self._tools.js, self.stream)]
+        return await read_log(self._tools.js, self.stream)
 
     async def _tell_older_attempts(self) -> None:
         message = encode(Superseded(attempt=self.attempt))
