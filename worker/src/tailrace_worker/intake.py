@@ -21,7 +21,6 @@ from tailrace_protocol.subjects import ModelKey
 
 log = logging.getLogger("tailrace.worker.intake")
 
-_PULL_EXPIRES_S = 30.0
 _PULL_GRACE_S = 2.0
 
 
@@ -45,10 +44,18 @@ class _Pull:
 class Intake:
     """Pulls as many requests as there are free slots and hands each to `accept`, which must not block."""
 
-    def __init__(self, nc: Client, model: ModelKey, capacity: int, accept: Callable[[Delivery], None]) -> None:
+    def __init__(
+        self,
+        nc: Client,
+        model: ModelKey,
+        capacity: int,
+        accept: Callable[[Delivery], None],
+        pull_expires_s: float,
+    ) -> None:
         self._nc = nc
         self._accept = accept
         self._capacity = capacity
+        self._pull_expires_s = pull_expires_s
         self._held: set[str] = set()
         self._pulls: dict[str, _Pull] = {}
         self._names = itertools.count(1)
@@ -79,8 +86,8 @@ class Intake:
         if free <= 0 or self._draining or not self._nc.is_connected:
             return
         name = str(next(self._names))
-        self._pulls[name] = _Pull(free, now + _PULL_EXPIRES_S + _PULL_GRACE_S)
-        pull = {"batch": free, "expires": int(_PULL_EXPIRES_S * 1e9)}
+        self._pulls[name] = _Pull(free, now + self._pull_expires_s + _PULL_GRACE_S)
+        pull = {"batch": free, "expires": int(self._pull_expires_s * 1e9)}
         await self._nc.publish(self._next, msgspec.json.encode(pull), reply=f"{self._inbox}.{name}")
 
     async def forget_pulls(self) -> None:

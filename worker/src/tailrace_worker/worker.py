@@ -34,6 +34,7 @@ _REPORT_EVERY_S = 0.5
 _CHECKPOINT_EVERY_S = 1.0
 _KEEP_ALIVES_PER_ACK_WAIT = 4
 _DRAIN_ROUND_S = 0.6
+_PULL_LIFE_PER_ACK_WAIT = 0.7
 
 
 class Worker:
@@ -64,7 +65,9 @@ class Worker:
         name = subjects.worker_client_name(self.name)
         self._nc = await connect(self._settings.nats, name, on_reconnect=self._on_reconnect)
         self._js = self._nc.jetstream()
-        self._intake = Intake(self._nc, self._model, self._settings.capacity, self._accept)
+        # The pulls of a worker that hangs must have lapsed before its requests are delivered again: to others.
+        pull_expires_s = self._settings.ack_wait_s * _PULL_LIFE_PER_ACK_WAIT
+        self._intake = Intake(self._nc, self._model, self._settings.capacity, self._accept, pull_expires_s)
         reporting = asyncio.create_task(self._every(_REPORT_EVERY_S, self._report))
         try:
             await self._load(stop)
