@@ -82,8 +82,16 @@ async def running_stack(size: Size) -> AsyncIterator[Stack]:
             children: list[Child] = []
             try:
                 yield await _start(state, size, broker, reaper, children)
+            except Exception as error:
+                error.add_note("\n".join(_last_words(child) for child in children))
+                raise
             finally:
                 await asyncio.gather(*(child.stop() for child in children))
+
+
+def _last_words(child: Child) -> str:
+    """The end of what a process said: its log goes with the stack."""
+    return f"--- {child.program.name}\n{child.program.log.read_text(errors='replace')[-1500:]}"
 
 
 async def _start(state: Path, size: Size, broker: LocalBroker, reaper: Reaper, children: list[Child]) -> Stack:
