@@ -1,0 +1,3 @@
+module tailrace/binaries/pause
+
+go 1.24.0
