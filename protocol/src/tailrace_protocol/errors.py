@@ -17,6 +17,7 @@ class ErrorCode(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     MODEL_NOT_FOUND = "model_not_found"
+    MODEL_REMOVED = "model_removed"
     STREAM_NOT_FOUND = "stream_not_found"
     REPLAY_EXPIRED = "replay_expired"
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
@@ -60,6 +61,7 @@ TABLE: dict[ErrorCode, ErrorPolicy] = {
     ),
     ErrorCode.CONTEXT_LENGTH_EXCEEDED: _bad(400, "INVALID_ARGUMENT", "The prompt does not fit the model's context."),
     ErrorCode.MODEL_NOT_FOUND: _bad(404, "NOT_FOUND", "No model of that name is served here.", 4404),
+    ErrorCode.MODEL_REMOVED: _bad(410, "ABORTED", "The model was removed while this stream ran.", 4410),
     ErrorCode.STREAM_NOT_FOUND: _bad(404, "NOT_FOUND", "No such stream.", 4404),
     ErrorCode.REPLAY_EXPIRED: _bad(410, "OUT_OF_RANGE", "The stream's replay window is over.", 4410),
     ErrorCode.IDEMPOTENCY_MISMATCH: _bad(

@@ -29,7 +29,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ModelSettings(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a gateway must know to serve a model."""
+    """What a gateway must know to serve a model. `gateway` names the one of its namespace that does."""
 
     namespace: str
     name: str
@@ -41,6 +41,7 @@ class ModelSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     total_timeout_s: float = 3600.0
     max_body_bytes: int = 8 * 1024 * 1024
     max_model_len: int = 0
+    gateway: str = "default"
     v: int = 1
 
 
@@ -72,7 +73,11 @@ class VllmSettings(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One worker of one model. Exactly one of `vllm` and `simulated` is set."""
+    """One worker of one model. Exactly one of `vllm` and `simulated` is set.
+
+    `http_port` serves probes and metrics; 0 serves none. `broker_wait_s` is how long a starting worker looks for the
+    broker before it gives up; once found, it is waited for without end.
+    """
 
     namespace: str
     model: str
@@ -85,18 +90,28 @@ class WorkerSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     ack_wait_s: float = 1.0
     max_attempts: int = 5
     drain_s: float = 30.0
+    http_host: str = "0.0.0.0"
+    http_port: int = 0
+    broker_wait_s: float = 60.0
     v: int = 1
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One gateway."""
+    """One replica of the gateway called `gateway`, which serves its namespace's models of that gateway.
+
+    Told to stop, it drains: for at least `drain_quiet_s`, since requests still arrive until everybody knows, and until
+    no response is open, at most `drain_s`. What is open then ends within `shutdown_s`. `drain_s` 0 skips the drain.
+    """
 
     namespace: str
     nats: NatsSettings
+    gateway: str = "default"
     host: str = "0.0.0.0"
     port: int = 8080
     max_body_bytes: int = 8 * 1024 * 1024
     max_unsent_bytes: int = 256 * 1024
     heartbeat_s: float = 10.0
     shutdown_s: float = 10.0
+    drain_s: float = 0.0
+    drain_quiet_s: float = 5.0
     v: int = 1

@@ -141,6 +141,7 @@ V1: dict[str, Struct] = {
         max_body_bytes=1048576,
         max_model_len=8192,
     ),
+    "model-settings-of-a-gateway": settings.ModelSettings(namespace="prod", name="smollm2", gateway="public"),
     "model-settings-minimal": settings.ModelSettings(
         namespace="n",
         name="m",
@@ -152,6 +153,7 @@ V1: dict[str, Struct] = {
         total_timeout_s=3600.0,
         max_body_bytes=8388608,
         max_model_len=0,
+        gateway="default",
         v=1,
     ),
     "worker-settings": settings.WorkerSettings(
@@ -180,6 +182,16 @@ V1: dict[str, Struct] = {
         capacity=64,
         simulated=settings.SimulatedSettings(tokens_per_s=20.0, first_token_s=0.5),
     ),
+    "worker-settings-in-a-pod": settings.WorkerSettings(
+        namespace="prod",
+        model="smollm2",
+        nats=settings.NatsSettings(servers=["nats://a:4222"]),
+        capacity=64,
+        vllm=settings.VllmSettings(args=["--model", "/models/smollm2"]),
+        http_host="::",
+        http_port=9090,
+        broker_wait_s=5.0,
+    ),
     "worker-settings-minimal": settings.WorkerSettings(
         namespace="n",
         model="m",
@@ -194,6 +206,7 @@ V1: dict[str, Struct] = {
         ack_wait_s=1.0,
         max_attempts=5,
         drain_s=30.0,
+        http_port=0,
         v=1,
     ),
     "gateway-settings": settings.GatewaySettings(
@@ -206,9 +219,17 @@ V1: dict[str, Struct] = {
         heartbeat_s=1.0,
         shutdown_s=2.0,
     ),
+    "gateway-settings-in-a-pod": settings.GatewaySettings(
+        namespace="prod",
+        nats=settings.NatsSettings(servers=["nats://a:4222"]),
+        gateway="public",
+        drain_s=300.0,
+        drain_quiet_s=3.0,
+    ),
     "gateway-settings-minimal": settings.GatewaySettings(
         namespace="n",
         nats=settings.NatsSettings(servers=[]),
+        gateway="default",
         host="0.0.0.0",
         port=8080,
         max_body_bytes=8388608,

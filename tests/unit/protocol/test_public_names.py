@@ -27,6 +27,7 @@ NAMES = {
         " idempotency idempotency_of_model log log_stream logs_of_model logs_of_origin queue_stream random_token"
         " requests wake worker_client_name worker_report"
     ),
+    "termination": "MAX_BYTES TerminationCode last_words read_last_words",
     "wire": "MalformedMessageError NOTHING T decode decode_kind encode normalise_raw tags",
 }
 SOURCES = {path.stem: path for path in Path(tailrace_protocol.__path__[0]).glob("*.py") if path.stem != "__init__"}
