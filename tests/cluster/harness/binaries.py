@@ -51,9 +51,9 @@ ALL = [name for module in MODULES for name in module.programs]
 
 def version_flags(go_mod: Path) -> tuple[str, ...]:
     """Linker flags that tell Kubernetes its version: without them it calls itself v0.0.0-master."""
-    found = re.search(r"^require k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)$", go_mod.read_text(), re.MULTILINE)
+    found = re.search(r"^\s*(?:require )?k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)\b", go_mod.read_text(), re.MULTILINE)
     if found is None:
-        raise ValueError(f"{go_mod} does not require k8s.io/kubernetes on a line of its own")
+        raise ValueError(f"{go_mod} does not require k8s.io/kubernetes")
     values = {"gitVersion": found[1], "gitMajor": found[2], "gitMinor": found[3]}
     return tuple(f"-X=k8s.io/component-base/version.{name}={value}" for name, value in values.items())
 
