@@ -35,6 +35,7 @@ EVERY = "*"
 WORKER_CLIENT_PREFIX = "tailrace-worker-"
 ALL_WORKER_REPORTS = "tr.hb.worker.>"
 ALL_GATEWAY_REPORTS = "tr.hb.gateway.>"
+ALL_FETCH_REPORTS = "tr.hb.fetch.>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,11 @@ def worker_report(model: ModelKey, worker: str) -> str:
 def gateway_report(gateway: str) -> str:
     """Where a gateway's leased report is sent."""
     return f"tr.hb.gateway.{_name(gateway)}"
+
+
+def fetch_report(model: ModelKey) -> str:
+    """Where the leased report of a model's download is sent."""
+    return f"tr.hb.fetch.{model}"
 
 
 def wake(model: ModelKey) -> str:

@@ -16,7 +16,7 @@ from importlib import import_module
 import msgspec
 import tailrace_protocol
 from msgspec import Raw, Struct
-from tailrace_protocol import control, errors, events, reports, requests, settings, wire
+from tailrace_protocol import control, errors, events, fetch, reports, requests, settings, wire
 
 _CHUNK = Raw(b'{"id":"chatcmpl-7","choices":[{"index":0,"delta":{"content":"\xe6\xb0\xb4 \xf0\x9f\x8c\x8a"}}]}')
 _ROLE = Raw(b'{"id":"chatcmpl-7","choices":[{"index":0,"delta":{"role":"assistant"}}]}')
@@ -238,6 +238,72 @@ V1: dict[str, Struct] = {
         shutdown_s=10.0,
         v=1,
     ),
+    "fetch-settings-hf": fetch.FetchSettings(
+        namespace="prod",
+        model="smollm2",
+        target="/models/5f2a",
+        source=fetch.HubSource(repo="org/model", revision="v1", token_env="TOKEN", endpoint="https://mirror.example"),
+        nats=settings.NatsSettings(servers=["nats://a:4222"]),
+        parallel=8,
+        give_up_s=60.0,
+        lock_lease_s=5.0,
+        termination_file="/tmp/termination-log",
+    ),
+    "fetch-settings-s3": fetch.FetchSettings(
+        namespace="prod",
+        model="smollm2",
+        target="/models/5f2a",
+        source=fetch.S3Source(bucket="models", prefix="smollm2/", endpoint="https://s3.example", region="eu-central-1"),
+    ),
+    "fetch-settings-http": fetch.FetchSettings(
+        namespace="prod",
+        model="smollm2",
+        target="/models/5f2a",
+        source=fetch.HttpSource(
+            files=[fetch.HttpFile(url="https://files.example/config.json", sha256="0" * 64, name="config.json")]
+        ),
+    ),
+    "fetch-settings-minimal": fetch.FetchSettings(
+        namespace="n",
+        model="m",
+        target="/t",
+        source=fetch.HubSource(repo="r", revision="main", token_env="HF_TOKEN", endpoint=""),
+        nats=None,
+        parallel=4,
+        give_up_s=300.0,
+        lock_lease_s=20.0,
+        termination_file="/dev/termination-log",
+        v=1,
+    ),
+    "fetch-report": fetch.FetchReport(
+        namespace="prod",
+        model="smollm2",
+        state="failed",
+        target="/models/5f2a",
+        files_done=3,
+        files_total=9,
+        bytes_done=1024,
+        bytes_total=4096,
+        file="model-00001-of-00002.safetensors",
+        code="token_refused",
+        message="org/model is gated: accept its conditions",
+        lease_s=1.5,
+    ),
+    "fetch-report-minimal": fetch.FetchReport(
+        namespace="n",
+        model="m",
+        state="resolving",
+        target="",
+        files_done=0,
+        files_total=0,
+        bytes_done=0,
+        bytes_total=0,
+        file="",
+        code="",
+        message="",
+        lease_s=2.0,
+        v=1,
+    ),
     "error": errors.ErrorBody(
         code="context_length_exceeded",
         message="The prompt does not fit the model's context.",
@@ -286,6 +352,7 @@ def decoder(message: type[Struct]) -> Callable[[bytes], Struct | None]:
         requests.Request: requests.decode_request,
         reports.WorkerReport: reports.decode_worker_report,
         reports.GatewayReport: reports.decode_gateway_report,
+        fetch.FetchReport: fetch.decode_fetch_report,
     }
     plain = msgspec.json.Decoder(message)
     return readers.get(message, lambda data: wire.decode(plain, data))

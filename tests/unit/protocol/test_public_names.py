@@ -14,6 +14,10 @@ NAMES = {
         "Accepted Checkpoint Delta Ended Event Outcome Positioned Started TokenGroup Usage decode_event"
         " first_position last_position"
     ),
+    "fetch": (
+        "FetchReport FetchSettings FetchSource FetchState HttpFile HttpSource HubSource S3Source"
+        " decode_fetch_report"
+    ),
     "log": "EARLY_LIMIT LogCursor",
     "reports": "GatewayReport WorkerReport WorkerState decode_gateway_report decode_worker_report",
     "requests": "Kind Request decode_request",
@@ -22,10 +26,11 @@ NAMES = {
         " TimeoutSettings VllmSettings WorkerSettings"
     ),
     "subjects": (
-        "ALL_GATEWAY_REPORTS ALL_WORKER_REPORTS ANY_LANE EVERY MODELS_BUCKET ModelKey PAYLOADS_BUCKET StreamId"
-        " WORKERS_CONSUMER WORKER_CLIENT_PREFIX control controls_of_model controls_of_origin gateway_report"
-        " idempotency idempotency_of_model log log_stream logs_of_model logs_of_origin queue_stream random_token"
-        " requests wake worker_client_name worker_report"
+        "ALL_FETCH_REPORTS ALL_GATEWAY_REPORTS ALL_WORKER_REPORTS ANY_LANE EVERY MODELS_BUCKET ModelKey"
+        " PAYLOADS_BUCKET StreamId WORKERS_CONSUMER WORKER_CLIENT_PREFIX control controls_of_model"
+        " controls_of_origin fetch_report gateway_report idempotency idempotency_of_model log log_stream"
+        " logs_of_model logs_of_origin queue_stream random_token requests wake worker_client_name"
+        " worker_report"
     ),
     "termination": "MAX_BYTES TerminationCode last_words read_last_words",
     "wire": "MalformedMessageError NOTHING T decode decode_kind encode normalise_raw tags",

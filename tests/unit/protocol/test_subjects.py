@@ -145,6 +145,8 @@ EVERY_NAME = {
     "tr.hb.worker.>": subjects.ALL_WORKER_REPORTS,
     "tr.hb.gateway.g7k2": subjects.gateway_report("g7k2"),
     "tr.hb.gateway.>": subjects.ALL_GATEWAY_REPORTS,
+    "tr.hb.fetch.n.m": subjects.fetch_report(KEY),
+    "tr.hb.fetch.>": subjects.ALL_FETCH_REPORTS,
     "tr.wake.n.m": subjects.wake(KEY),
     "tr.key.n.m.>": subjects.idempotency_of_model(KEY),
     "tr_req_n_m": subjects.queue_stream(KEY),
@@ -170,6 +172,7 @@ def test_subscriptions_cover_the_subjects_they_are_for():
     assert _covers(subjects.worker_report(KEY, subjects.EVERY), subjects.worker_report(KEY, "w"))
     assert _covers(subjects.ALL_WORKER_REPORTS, subjects.worker_report(KEY, "w"))
     assert _covers(subjects.ALL_GATEWAY_REPORTS, subjects.gateway_report("g"))
+    assert _covers(subjects.ALL_FETCH_REPORTS, subjects.fetch_report(KEY))
     assert _covers(subjects.idempotency_of_model(KEY), subjects.idempotency(KEY, "", "k"))
 
 
