@@ -15,8 +15,7 @@ NAMES = {
         " first_position last_position"
     ),
     "fetch": (
-        "FetchReport FetchSettings FetchSource FetchState HttpFile HttpSource HubSource S3Source"
-        " decode_fetch_report"
+        "FetchReport FetchSettings FetchSource FetchState HttpFile HttpSource HubSource S3Source decode_fetch_report"
     ),
     "log": "EARLY_LIMIT LogCursor",
     "reports": "GatewayReport WorkerReport WorkerState decode_gateway_report decode_worker_report",
