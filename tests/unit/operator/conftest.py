@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tailrace_operator.resources import StreamingModel
+from tailrace_operator.resources import StreamingGateway, StreamingModel
 
 
 class Documents:
@@ -25,6 +25,11 @@ class Documents:
     @classmethod
     def model(cls, name: str = "echo", metadata: dict[str, Any] | None = None, **spec: Any) -> StreamingModel:
         return StreamingModel.parse(cls.document(name, metadata, **spec))
+
+    @staticmethod
+    def gateway(name: str = "default", metadata: dict[str, Any] | None = None, **spec: Any) -> StreamingGateway:
+        document = {"apiVersion": "tailrace.dev/v1alpha1", "kind": "StreamingGateway", "spec": spec}
+        return StreamingGateway.parse({**document, "metadata": {"name": name, **(metadata or {})}})
 
 
 @pytest.fixture

@@ -5,10 +5,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from tailrace_operator.crds import custom_resource_definitions, main, structural_schema, text_of
-from tailrace_operator.resources import StreamingModel
+from tailrace_operator.crds import custom_resource_definitions, structural_schema, text_of
+from tailrace_operator.crds.__main__ import main
+from tailrace_operator.crds.chart import chart_text_of
+from tailrace_operator.resources import StreamingGateway, StreamingModel
 
-CRDS = Path(__file__).parents[3] / "crds"
+ROOT = Path(__file__).parents[3]
+CRDS = ROOT / "crds"
+KINDS = (StreamingModel, StreamingGateway)
 
 
 def walk(schema, path="$"):
@@ -21,7 +25,7 @@ def walk(schema, path="$"):
 
 
 def test_the_files_are_current():
-    assert main([str(CRDS), "--check"]) == 0
+    assert main([str(CRDS), "--chart", str(ROOT / "charts/tailrace/templates/crds"), "--check"]) == 0
 
 
 def test_a_stale_file_is_told_apart(tmp_path, capsys):
@@ -31,38 +35,41 @@ def test_a_stale_file_is_told_apart(tmp_path, capsys):
     assert main([str(tmp_path), "--check"]) == 0
 
 
-def test_the_schema_is_structural():
-    allowed_unions = 0
-    for path, schema in walk(structural_schema()):
-        if schema.get("x-kubernetes-int-or-string"):
-            assert schema["anyOf"] == [{"type": "integer"}, {"type": "string"}], path
-            allowed_unions += 1
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.kind_name)
+def schema(request):
+    return structural_schema(request.param)
+
+
+def test_the_schema_is_structural(schema):
+    for path, part in walk(schema):
+        if part.get("x-kubernetes-int-or-string"):
+            assert part["anyOf"] == [{"type": "integer"}, {"type": "string"}], path
             continue
-        assert "type" in schema, path
+        assert "type" in part, path
         forbidden = {"$ref", "anyOf", "oneOf", "allOf", "const", "title", "$defs", "exclusiveMinimum"}
-        assert not schema.keys() & forbidden, path
-        assert schema.get("additionalProperties") is not False, path
-        assert schema["type"] != "integer" or schema["format"] == "int64", path
-    assert allowed_unions == 4
+        assert not part.keys() & forbidden, path
+        assert part.get("additionalProperties") is not False, path
+        assert part["type"] != "integer" or part["format"] == "int64", path
 
 
-def test_every_field_is_described():
-    undescribed = [path for path, schema in walk(structural_schema()) if "description" not in schema]
+def test_every_field_is_described(schema):
+    undescribed = [path for path, part in walk(schema) if "description" not in part]
 
     assert [path for path in undescribed if not path.endswith("[]")] == ["$.metadata"]
 
 
-def test_strings_and_lists_are_bounded_where_rules_read_them():
-    spec = structural_schema()["properties"]["spec"]
-    for path, schema in walk(spec, "spec"):
-        if schema.get("type") == "string":
-            assert schema.keys() & {"maxLength", "enum"}, path
-        if schema.get("type") == "array":
-            assert "maxItems" in schema, path
+def test_strings_lists_and_maps_are_bounded_so_that_rules_are_cheap(schema):
+    for path, part in walk(schema["properties"]["spec"], "spec"):
+        if part.get("type") == "string":
+            assert part.keys() & {"maxLength", "enum"}, path
+        if part.get("type") == "array":
+            assert "maxItems" in part, path
+        if "additionalProperties" in part:
+            assert "maxProperties" in part, path
 
 
 def test_blocks_default_to_empty_so_that_their_fields_default():
-    spec = structural_schema()["properties"]["spec"]["properties"]
+    spec = structural_schema(StreamingModel)["properties"]["spec"]["properties"]
 
     assert all(spec[name]["default"] == {} for name in ("replay", "chunking", "drain", "resources"))
     inner = {name: field["default"] for name, field in spec["timeouts"]["properties"].items()}
@@ -70,8 +77,8 @@ def test_blocks_default_to_empty_so_that_their_fields_default():
 
 
 def test_rules_are_in_the_schema():
-    rules = [rule for _, schema in walk(structural_schema()) for rule in schema.get("x-kubernetes-validations", [])]
-    texts = [rule["rule"] for rule in rules]
+    schema = structural_schema(StreamingModel)
+    texts = [rule["rule"] for _, part in walk(schema) for rule in part.get("x-kubernetes-validations", [])]
 
     assert "self == oldSelf" in texts
     assert "has(self.vllm) != has(self.simulated)" in texts
@@ -80,25 +87,51 @@ def test_rules_are_in_the_schema():
     assert len(texts) >= 20
 
 
-def test_columns_scale_and_status():
-    (definition,) = custom_resource_definitions().values()
+def test_every_rule_says_what_to_do(schema):
+    for path, part in walk(schema):
+        for rule in part.get("x-kubernetes-validations", []):
+            assert rule["message"], path
+            assert len(rule["message"]) <= 2048, path
+
+
+COLUMNS = {
+    "streamingmodels": ["Ready", "Workers", "Streams", "Queued", "Age"],
+    "streaminggateways": ["Ready", "Gateways", "Models", "Address", "Age"],
+}
+
+
+@pytest.mark.parametrize("plural", COLUMNS)
+def test_columns_scale_and_status(plural):
+    definition = custom_resource_definitions()[f"{plural}.tailrace.dev.yaml"]
     (version,) = definition["spec"]["versions"]
 
-    assert [column["name"] for column in version["additionalPrinterColumns"]] == [
-        "Ready",
-        "Workers",
-        "Streams",
-        "Queued",
-        "Age",
-    ]
+    assert [column["name"] for column in version["additionalPrinterColumns"]] == COLUMNS[plural]
     assert version["subresources"]["scale"] == {
         "specReplicasPath": ".spec.replicas",
         "statusReplicasPath": ".status.replicas",
         "labelSelectorPath": ".status.selector",
     }
-    conditions = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]["conditions"]
-    assert conditions["x-kubernetes-list-map-keys"] == ["type"]
+    status = version["schema"]["openAPIV3Schema"]["properties"]["status"]
+    assert status["properties"]["conditions"]["x-kubernetes-list-map-keys"] == ["type"]
+    assert not [path for path, schema in walk(status) if "default" in schema]
     assert yaml.safe_load(text_of(definition)) == definition
+
+
+def test_the_charts_copy_is_the_same_crd_behind_two_values():
+    for definition in custom_resource_definitions().values():
+        lines = chart_text_of(definition).splitlines()
+        kept = [line for line in lines if not line.strip().startswith(("{{- if", "{{- end"))]
+        copy = yaml.safe_load("\n".join(kept).replace('{{ "{{" }}', "{{"))
+
+        assert lines[0] == "{{- if .Values.crds.enabled }}"
+        assert copy["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+        assert copy == definition
+
+
+def test_braces_in_a_description_are_no_template():
+    text = chart_text_of({"metadata": {"name": "a"}, "description": "write {{ this }}"})
+
+    assert 'write {{ "{{" }} this }}' in text
 
 
 @pytest.mark.parametrize(
@@ -120,6 +153,6 @@ def test_columns_scale_and_status():
 def test_the_schema_and_the_types_refuse_alike(make, spec):
     document = make.document(**spec)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, structural_schema())
+        jsonschema.validate(document, structural_schema(StreamingModel))
     with pytest.raises(ValueError):
         StreamingModel.parse(document)

@@ -11,7 +11,8 @@ import jsonschema
 import pytest
 import yaml
 from tailrace_operator.crds import structural_schema
-from tailrace_operator.render import RenderSettings, render, render_gateway
+from tailrace_operator.render import RenderSettings, default_gateway, render, render_gateway
+from tailrace_operator.resources import StreamingGateway, StreamingModel
 from tailrace_operator.resources.files import load_models
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +33,8 @@ def rendered(file):
     stable = model.metadata.model_copy(update={"creation_timestamp": "2026-01-01T00:00:00Z"})
     model = model.model_copy(update={"metadata": stable})
     result = render(model, RenderSettings())
-    documents = [*result.manifests, *render_gateway("default", [model], RenderSettings())]
+    gateway = StreamingGateway.parse(default_gateway("default", [model]))
+    documents = [*result.manifests, *render_gateway(gateway, [model], RenderSettings())]
     broker = dataclasses.asdict(result.broker, dict_factory=as_plain_dict)
     return yaml.safe_dump_all([*documents, {"broker": broker}], sort_keys=False, width=120)
 
@@ -53,4 +55,4 @@ def test_an_example_renders_to_its_golden_file(file):
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_an_example_passes_the_crds_schema(file):
-    jsonschema.validate(yaml.safe_load(file.read_text()), structural_schema())
+    jsonschema.validate(yaml.safe_load(file.read_text()), structural_schema(StreamingModel))

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tailrace_operator.render import RenderSettings, render, render_gateway
+from tailrace_operator.render import RenderSettings, default_gateway, render, render_gateway
 from tailrace_operator.render.vllm import vllm_arguments
 from tailrace_protocol import subjects
 from tailrace_protocol.settings import GatewaySettings, ModelSettings, WorkerSettings
@@ -122,7 +122,7 @@ def test_vllm_is_given_what_vllm_serve_would_be(make, vllm, arguments):
 )
 def test_where_the_weights_come_from(make, source, first, offline):
     model = make.model(model={"source": source}, engine={"vllm": {}})
-    config, deployment = render(model, SETTINGS).manifests
+    config, deployment, _ = render(model, SETTINGS).manifests
 
     assert settings_in(config, WorkerSettings).vllm.args[: len(first)] == first
     assert ({"name": "HF_HUB_OFFLINE", "value": "1"} in container(deployment)["env"]) is offline
@@ -138,7 +138,7 @@ def test_a_worker_is_told_everything_in_seconds(make):
         failover={"ackWait": "400ms", "maxAttempts": 2},
         drain={"deadline": "1m30s"},
     )
-    config, deployment = render(model, SETTINGS).manifests
+    config, deployment, _ = render(model, SETTINGS).manifests
     settings = settings_in(config, WorkerSettings)
 
     assert (settings.simulated.tokens_per_s, settings.simulated.first_token_s, settings.capacity) == (20, 0.25, 9)
@@ -155,7 +155,7 @@ def test_resources_and_placement_reach_the_pod(make):
         "nodeSelector": {"pool": "gpu"},
         "env": [{"name": "NCCL_DEBUG", "value": "WARN"}],
     }
-    _, deployment = render(make.model(**spec), SETTINGS).manifests
+    _, deployment, _ = render(make.model(**spec), SETTINGS).manifests
     pod = deployment["spec"]["template"]["spec"]
 
     assert pod["nodeSelector"] == {"pool": "gpu"}
@@ -167,15 +167,17 @@ def test_resources_and_placement_reach_the_pod(make):
     assert {"name": "NCCL_DEBUG", "value": "WARN"} in container(deployment)["env"]
 
 
-def test_without_gpus_the_cpu_image_runs(make):
-    _, deployment = render(make.model(), SETTINGS).manifests
+def test_without_gpus_the_cpu_image_runs_and_without_a_model_the_simulated_one(make):
+    _, cpu, _ = render(make.model(**make.vllm()), SETTINGS).manifests
+    _, simulated, _ = render(make.model(), SETTINGS).manifests
 
-    assert container(deployment)["image"] == SETTINGS.worker_cpu_image
+    assert container(cpu)["image"] == SETTINGS.worker_cpu_image
+    assert container(simulated)["image"] == SETTINGS.worker_simulated_image
 
 
 def test_pods_are_replaced_when_their_settings_change(make):
     def digest(**spec):
-        _, deployment = render(make.model(**spec), SETTINGS).manifests
+        _, deployment, _ = render(make.model(**spec), SETTINGS).manifests
         return deployment["spec"]["template"]["metadata"]["annotations"]["tailrace.dev/config"]
 
     assert digest() == digest()
@@ -191,31 +193,47 @@ def test_children_are_owned_once_the_model_is_stored(make):
         assert (owner["uid"], owner["controller"]) == ("u1", True)
     for manifest in render(make.model(), SETTINGS).manifests:
         assert "ownerReferences" not in manifest["metadata"]
-    for manifest in render_gateway("default", [stored, other], SETTINGS):
-        owners = manifest["metadata"]["ownerReferences"]
-        assert [(owner["uid"], owner["controller"]) for owner in owners] == [("u1", False), ("u2", False)]
+    for manifest in render_gateway(make.gateway(metadata={"uid": "g"}), [stored, other], SETTINGS):
+        (owner,) = manifest["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["uid"], owner["controller"]) == ("StreamingGateway", "g", True)
+    owners = default_gateway("default", [stored, other])["metadata"]["ownerReferences"]
+    assert [(owner["uid"], owner["controller"]) for owner in owners] == [("u1", False), ("u2", False)]
 
 
-def test_the_gateway_takes_the_largest_body_of_its_models(make):
-    models = [make.model(limits={"maxBodyBytes": "1Mi"}), make.model("other", limits={"maxBodyBytes": "16Mi"})]
-    config, deployment, service = render_gateway("default", models, SETTINGS)
+def test_a_gateway_is_told_what_its_resource_says(make):
+    gateway = make.gateway(
+        "edge",
+        replicas=3,
+        limits={"maxBodyBytes": "16Mi", "maxUnsentBytes": "1Mi"},
+        heartbeat="5s",
+        drain={"deadline": "1m"},
+    )
+    config, deployment, service, *_ = render_gateway(gateway, [], SETTINGS)
     settings = settings_in(config, GatewaySettings)
 
-    assert settings.max_body_bytes == 16 * 2**20
+    assert (settings.gateway, settings.max_body_bytes, settings.max_unsent_bytes) == ("edge", 16 * 2**20, 2**20)
+    assert (settings.heartbeat_s, settings.drain_s, settings.shutdown_s) == (5, 60, 10)
     assert (settings.nats.user, settings.nats.system_user) == ("gateway", "advisory")
     assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
-    assert deployment["spec"]["replicas"] == 2
+    assert deployment["spec"]["replicas"] == 3
+    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 60 + 10 + 15
+
+
+def test_a_new_model_restarts_no_gateway(make):
+    one, two = make.model(limits={"maxBodyBytes": "1Mi"}), make.model("other", limits={"maxBodyBytes": "16Mi"})
+
+    assert render_gateway(make.gateway(), [one], SETTINGS) == render_gateway(make.gateway(), [one, two], SETTINGS)
 
 
 def test_a_foreign_broker_has_no_advisories(make):
     settings = RenderSettings(nats_advisories=False)
-    config, _, _ = render_gateway("default", [make.model()], settings)
+    config, *_ = render_gateway(make.gateway(), [make.model()], settings)
 
     assert settings_in(config, GatewaySettings).nats.system_user == ""
 
 
 def test_no_password_is_rendered(make):
-    config, _ = render(make.model(), SETTINGS).manifests
+    config, *_ = render(make.model(), SETTINGS).manifests
 
     assert settings_in(config, WorkerSettings).nats.password_file == "/etc/tailrace-nats/worker"
 

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 from tailrace_operator.resources import StreamingModel
 from tailrace_operator.resources.engine import TYPED_ARGUMENTS
-from tailrace_protocol.settings import ChunkingSettings, ModelSettings, TimeoutSettings, WorkerSettings
+from tailrace_protocol.settings import ChunkingSettings, ModelSettings, NatsSettings, TimeoutSettings, WorkerSettings
 
 
 def faults(document):
@@ -26,7 +26,8 @@ def test_the_shortest_model_has_the_defaults_of_the_protocol(make):
     assert spec.limits.max_body_bytes.value == ModelSettings("a", "b").max_body_bytes
     assert spec.replay.window.seconds == ModelSettings("a", "b").replay_window_s
     assert spec.disconnect.grace.seconds == ModelSettings("a", "b").disconnect_grace_s
-    assert spec.failover.max_attempts == WorkerSettings.__struct_defaults__[-3]
+    worker = WorkerSettings("a", "b", NatsSettings([]), 1)
+    assert (spec.failover.max_attempts, spec.drain.deadline.seconds) == (worker.max_attempts, worker.drain_s)
 
 
 @pytest.mark.parametrize("name", ["a", "a1", "smollm2", "a-b", "a" * 40, "0"])

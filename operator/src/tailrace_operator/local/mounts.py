@@ -40,9 +40,9 @@ class Mounts:
 
     @classmethod
     def of(cls, pod: Manifest, places: Places) -> "Mounts":
-        """The mounts of the pod's only container."""
-        volumes = {volume["name"]: places.directory(volume) for volume in pod["volumes"]}
-        mounts = pod["containers"][0]["volumeMounts"]
+        """The mounts of the pod's only container; temporary directories are the machine's own."""
+        volumes = {volume["name"]: places.directory(volume) for volume in pod["volumes"] if "emptyDir" not in volume}
+        mounts = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] in volumes]
         return cls({mount["mountPath"]: volumes[mount["name"]] for mount in mounts})
 
     def rewritten(self, value: Any) -> Any:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from tailrace_operator.local.options import LocalOptions
 from tailrace_operator.local.pods import Machine, programs_of, with_own_config
 from tailrace_operator.local.processes import Program
-from tailrace_operator.render import RenderSettings, render, render_gateway
-from tailrace_operator.resources import StreamingModel
+from tailrace_operator.render import RenderSettings, default_gateway, render, render_gateway
+from tailrace_operator.resources import StreamingGateway, StreamingModel
 
 #: The local gateways' patience with their clients when they stop, in seconds.
 _GATEWAY_SHUTDOWN_S = 5.0
@@ -28,23 +28,30 @@ def programs(
 
 def _workers(model: StreamingModel, options: LocalOptions, broker_url: str, machine: Machine) -> list[Program]:
     python = options.worker_python if model.spec.engine.vllm else options.python
-    config, deployment = render(model, _settings(broker_url, options.port)).manifests
+    config, deployment, *_ = render(model, _settings(broker_url, options.port)).manifests
     return programs_of(deployment, config, python, machine)
 
 
 def _gateway(
     models: Sequence[StreamingModel], options: LocalOptions, number: int, settings: RenderSettings, machine: Machine
 ) -> list[Program]:
-    config, deployment, _ = render_gateway(models[0].metadata.namespace, models, settings)
+    config, deployment, *_ = render_gateway(_one_of(models), models, settings)
     one, own = with_own_config(deployment, config, number)
     return programs_of(one, own, options.python, machine, first=number)
+
+
+def _one_of(models: Sequence[StreamingModel]) -> StreamingGateway:
+    """The default gateway with one replica, which stops at once: whoever runs it here waits for the prompt."""
+    document = default_gateway(models[0].metadata.namespace, models)
+    return StreamingGateway.parse({**document, "spec": {"replicas": 1, "drain": {"deadline": "0s"}}})
 
 
 def _settings(broker_url: str, port: int) -> RenderSettings:
     return RenderSettings(
         nats_servers=(broker_url,),
-        gateway_replicas=1,
         gateway_host="127.0.0.1",
         gateway_port=port,
         gateway_shutdown_s=_GATEWAY_SHUTDOWN_S,
+        worker_http_port=0,
+        local=True,
     )

@@ -100,6 +100,7 @@ def models_entry(model: StreamingModel) -> EntryObject:
         total_timeout_s=spec.timeouts.total.seconds,
         max_body_bytes=int(spec.limits.max_body_bytes.value),
         max_model_len=(spec.engine.vllm.context_length or 0) if spec.engine.vllm else 0,
+        gateway=spec.gateway.name,
     )
     return EntryObject(subjects.MODELS_BUCKET, str(model.key), encode(value))
 

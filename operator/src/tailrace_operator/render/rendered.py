@@ -11,7 +11,14 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """All that must exist for one model."""
+    """All that must exist for one model, in the order of making.
+
+    `fetch` is the Job that fills the model's cache, and `prepare` what it needs (settings, volume). Workers serve from
+    the cache, so `manifests` wait until the Job is done. The Job's name holds a digest of all that it is made of:
+    another source or another image is another Job.
+    """
 
     manifests: tuple[Manifest, ...]
     broker: BrokerObjects
+    prepare: tuple[Manifest, ...] = ()
+    fetch: Manifest | None = None

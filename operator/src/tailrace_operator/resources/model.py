@@ -2,11 +2,21 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from tailrace_protocol.subjects import ModelKey
 
 from tailrace_operator.resources.block import Block, Rule
 from tailrace_operator.resources.engine import Engine
+from tailrace_operator.resources.gateway import DEFAULT_GATEWAY
+from tailrace_operator.resources.metadata import (
+    API_VERSION,
+    GROUP,
+    LABEL_PATTERN,
+    MAX_NAME,
+    NAME_RULE,
+    VERSION,
+    Metadata,
+)
 from tailrace_operator.resources.placement import EnvVar, Resources
 from tailrace_operator.resources.policies import (
     Chunking,
@@ -16,15 +26,17 @@ from tailrace_operator.resources.policies import (
     Limits,
     Queue,
     Replay,
+    Rollout,
+    Startup,
     Timeouts,
 )
 from tailrace_operator.resources.source import Model
 from tailrace_operator.resources.status import Status
 
-GROUP = "tailrace.dev"
-VERSION = "v1alpha1"
-API_VERSION = f"{GROUP}/{VERSION}"
-MAX_NAME = 40
+__all__ = ["API_VERSION", "GROUP", "VERSION", "StreamingModel"]
+
+#: What gateways' children are called; a model of that name could claim them.
+RESERVED_PREFIX = "tailrace-gateway"
 
 _LABEL_VALUE = Field(max_length=63)
 
@@ -33,6 +45,17 @@ def _gpus_suffice(spec: "Spec") -> bool:
     if spec.engine.vllm is None or spec.resources.gpu is None:
         return True
     return spec.engine.vllm.tensor_parallel_size <= spec.resources.gpu.count
+
+
+class GatewayReference(Block):
+    """The gateway that serves a model."""
+
+    name: str = Field(
+        default=DEFAULT_GATEWAY,
+        pattern=LABEL_PATTERN,
+        max_length=MAX_NAME,
+        description="A StreamingGateway of the same namespace. The one called default is made with the first model.",
+    )
 
 
 class Spec(Block):
@@ -56,6 +79,7 @@ class Spec(Block):
 
     model: Model | None = Field(default=None, description="The weights. Required with engine.vllm.")
     engine: Engine = Field(description="What generates the tokens.")
+    gateway: GatewayReference = Field(default=GatewayReference(), description="Which gateway serves the model.")
     replicas: int = Field(default=1, ge=0, le=1000, description="Workers. The scale subresource sets this field.")
     resources: Resources = Field(default=Resources(), description="What each worker asks of its node.")
     node_selector: dict[str, Annotated[str, _LABEL_VALUE]] = Field(
@@ -73,30 +97,21 @@ class Spec(Block):
     queue: Queue = Field(default=Queue(), description="Requests that wait for a worker.")
     disconnect: Disconnect = Field(default=Disconnect(), description="What a client's disconnect does.")
     failover: Failover = Field(default=Failover(), description="When another worker continues a stream.")
+    startup: Startup = Field(default=Startup(), description="How long a worker may take to load its model.")
+    rollout: Rollout = Field(default=Rollout(), description="How workers are replaced.")
     drain: Drain = Field(default=Drain(), description="How a worker stops.")
     limits: Limits = Field(default=Limits(), description="What is refused.")
-
-
-class Metadata(Block):
-    """The part of Kubernetes' object metadata that Tailrace reads; the rest is left alone."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str
-    namespace: str = "default"
-    uid: str | None = None
-    creation_timestamp: str | None = None
 
 
 class StreamingModel(Block):
     """A model, served as resumable token streams."""
 
     rules = (
+        NAME_RULE,
         Rule(
-            cel=f"self.metadata.name.size() <= {MAX_NAME} "
-            "&& self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-            message=f"metadata.name must be a DNS label (a-z, 0-9 and '-') of at most {MAX_NAME} characters",
-            holds=lambda model: model.name_is_label(model.metadata.name),
+            cel=f"!self.metadata.name.startsWith('{RESERVED_PREFIX}')",
+            message=f"metadata.name must not begin with {RESERVED_PREFIX}, which gateways' children do: choose another",
+            holds=lambda model: not model.metadata.name.startswith(RESERVED_PREFIX),
             place="metadata.name",
         ),
     )
@@ -107,18 +122,6 @@ class StreamingModel(Block):
     metadata: Metadata
     spec: Spec = Field(description="What runs, and how its streams are treated.")
     status: Status | None = Field(default=None, description="What the operator sees; written by it alone.")
-
-    @staticmethod
-    def name_is_label(name: str) -> bool:
-        """Whether `name` can be a model's name: it becomes part of subjects and of children's names."""
-        inner = name.replace("-", "a")
-        return (
-            0 < len(name) <= MAX_NAME
-            and inner.isalnum()
-            and inner.isascii()
-            and inner == inner.lower()
-            and (name[0] != "-" and name[-1] != "-")
-        )
 
     @property
     def key(self) -> ModelKey:

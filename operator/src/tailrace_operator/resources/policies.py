@@ -116,6 +116,35 @@ class Drain(Block):
     )
 
 
+class Startup(Block):
+    """How long a worker may take to load its model."""
+
+    deadline: Annotated[Duration, DurationRange("10s", "24h")] = Field(
+        default=Duration("30m"),
+        description="From the container's start until it serves; then it is restarted, and the rollout is stalled.",
+    )
+
+
+class Rollout(Block):
+    """How workers are replaced when something about them changes."""
+
+    rules = (
+        Rule(
+            cel="self.maxSurge + self.maxUnavailable > 0",
+            message="maxSurge and maxUnavailable must not both be 0, or no worker could be replaced: raise one of them",
+            holds=lambda rollout: rollout.max_surge + rollout.max_unavailable > 0,
+            field="maxUnavailable",
+        ),
+    )
+
+    max_surge: int = Field(
+        default=1, ge=0, le=1000, description="Workers above replicas meanwhile. 0 where no GPU is left for one more."
+    )
+    max_unavailable: int = Field(
+        default=0, ge=0, le=1000, description="Workers that may be missing meanwhile; their streams move to the others."
+    )
+
+
 class Limits(Block):
     """What is refused."""
 

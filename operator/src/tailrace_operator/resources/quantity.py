@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -11,6 +11,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+#: Suffixes and their sizes, the largest first; of decimal ones in thousandths.
+_BINARY = {"Ti": 2**40, "Gi": 2**30, "Mi": 2**20, "Ki": 2**10, "": 1}
+_DECIMAL = {"T": 10**15, "G": 10**12, "M": 10**9, "k": 10**6, "": 10**3, "m": 1}
 _MAX_LENGTH = 32
 
 
@@ -87,3 +90,21 @@ class QuantityRange:
         if not Quantity(self.least).value <= value.value <= Quantity(self.most).value:
             raise PydanticCustomError("bounds", "{value} " + self.message, {"value": str(value)})
         return value
+
+
+def canonical(quantity: Quantity) -> str:
+    """The amount as the API server prints it, so that what is there compares equal to what is wanted.
+
+    Kubernetes keeps the family of the suffix that was given (binary or decimal), and within it writes the largest one
+    that needs no fraction: 1024Mi is 1Gi, 0.5 is 500m, 1000m is 1. It rounds up to whole bytes, and to thousandths.
+    """
+    value = quantity.value
+    if quantity.endswith("i") and value >= _UNITS["Ki"]:
+        return _shortest(int(value.to_integral_value(ROUND_CEILING)), _BINARY)
+    thousandths = int((value * 1000).to_integral_value(ROUND_CEILING))
+    return _shortest(thousandths, _DECIMAL) if thousandths else "0"
+
+
+def _shortest(amount: int, units: dict[str, int]) -> str:
+    unit, size = next((unit, size) for unit, size in units.items() if amount % size == 0)
+    return f"{amount // size}{unit}"

@@ -1,6 +1,6 @@
-"""StreamingModel's status: what the operator reports, and what `kubectl get` prints."""
+"""The resources' status: what the operator reports, and what `kubectl get` prints."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,8 +20,31 @@ class Condition(Block):
     observed_generation: int = Field(default=0, ge=0, description="Generation of the spec that this is about.")
 
 
+Conditions = Annotated[
+    list[Condition],
+    Field(
+        default=[],
+        max_length=16,
+        description="Conditions, by type.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    ),
+]
+
+
+class Fetch(Block):
+    """How far the download of the model's weights is."""
+
+    state: str = Field(
+        default="", max_length=64, description="resolving, waiting, downloading, verifying, done, failed."
+    )
+    bytes_done: int = Field(default=0, ge=0, description="Bytes that are on the volume.")
+    bytes_total: int = Field(default=0, ge=0, description="Bytes of the whole model; 0 as long as it is not known.")
+    percent: int = Field(default=0, ge=0, le=100, description="The share that is done.")
+    message: str = Field(default="", max_length=1024, description="A sentence about it.")
+
+
 class Status(Block):
-    """What the operator sees."""
+    """What the operator sees of a model."""
 
     observed_generation: int | None = Field(default=None, ge=0, description="Generation of the spec acted upon.")
     replicas: int | None = Field(default=None, ge=0, description="Workers that exist.")
@@ -29,9 +52,17 @@ class Status(Block):
     selector: str | None = Field(default=None, description="Label selector of the workers' pods, for scalers.")
     streams: int | None = Field(default=None, ge=0, description="Streams being generated.")
     queued: int | None = Field(default=None, ge=0, description="Requests that wait for a worker.")
-    conditions: list[Condition] = Field(
-        default=[],
-        max_length=16,
-        description="Conditions, by type.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-    )
+    model: Fetch | None = Field(default=None, description="The download of the weights, when there is one.")
+    conditions: Conditions
+
+
+class GatewayStatus(Block):
+    """What the operator sees of a gateway."""
+
+    observed_generation: int | None = Field(default=None, ge=0, description="Generation of the spec acted upon.")
+    replicas: int | None = Field(default=None, ge=0, description="Gateways that exist.")
+    ready_replicas: int | None = Field(default=None, ge=0, description="Gateways that serve.")
+    selector: str | None = Field(default=None, description="Label selector of the gateways' pods, for scalers.")
+    address: str | None = Field(default=None, max_length=1024, description="Where clients reach it, as a URL.")
+    models: int | None = Field(default=None, ge=0, description="Models that it serves.")
+    conditions: Conditions
