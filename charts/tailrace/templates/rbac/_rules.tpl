@@ -1,0 +1,75 @@
+{{/*
+What the operator may do where models live. Secrets cannot be listed or watched: the one that it makes there is named,
+and users' tokens reach workers through the kubelet. No rule has a wildcard; a test holds both.
+*/}}
+{{- define "tailrace.rbac.models" -}}
+- apiGroups: [tailrace.dev]
+  resources: [streamingmodels]
+  verbs: [get, list, watch, patch]
+# A namespace's default gateway is made with its first model.
+- apiGroups: [tailrace.dev]
+  resources: [streaminggateways]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [tailrace.dev]
+  resources: [streamingmodels/status, streaminggateways/status]
+  verbs: [get, patch]
+# Owner references that block deletion need it.
+- apiGroups: [tailrace.dev]
+  resources: [streamingmodels/finalizers, streaminggateways/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [configmaps, services, persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
+# Conditions say why pods do not start.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+# Kubernetes cannot bind `create` to a name.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [tailrace-nats]
+  verbs: [get, patch, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
+{{- end -}}
+
+{{/* What the operator may do in its own namespace. */}}
+{{- define "tailrace.rbac.own" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, create, patch, update]
+{{- if and .Values.nats.enabled .Values.nats.auth.create }}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+{{- end }}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ .Values.nats.auth.secretName }}]
+  verbs: {{ if and .Values.nats.enabled .Values.nats.auth.create }}[get, patch]{{ else }}[get]{{ end }}
+{{- end -}}
+
+{{- define "tailrace.rbac.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "tailrace.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}
