@@ -43,8 +43,10 @@ def _structural(schema: Schema, definitions: Schema) -> Schema:
     for inner in ("additionalProperties", "items"):
         if isinstance(result.get(inner), dict):
             result[inner] = _structural(result[inner], definitions)
-    if isinstance(result.get("default"), dict) and "x-kubernetes-validations" not in result:
-        result["default"] = {}
+    if isinstance(result.get("default"), dict):
+        # An optional field that is left out has no default: null is of no type.
+        given = {name: value for name, value in result["default"].items() if value is not None}
+        result["default"] = given if "x-kubernetes-validations" in result else {}
     if result.get("type") in _FORMATS:
         result["format"] = _FORMATS[result["type"]]
     return result
