@@ -1,0 +1,171 @@
+"""The operator's edge to the Kubernetes API: reads, server-side applies and deletes, and what their refusals mean.
+
+All writes go through here, under one field manager, so that they can be counted: an operator that writes without need
+is an operator that fights.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import aiohttp
+import msgspec
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.dynamic import DynamicClient
+from kubernetes.aio.dynamic.exceptions import DynamicApiError
+
+from tailrace_operator.apply.kinds import collection_of, path_of
+from tailrace_operator.plan.identity import Ref
+from tailrace_operator.render.rendered import Manifest
+
+FIELD_MANAGER = "tailrace-operator"
+_APPLY = "application/apply-patch+yaml"
+_JSON_PATCH = "application/json-patch+json"
+_TIMEOUT_S = 15.0
+_CONNECTIONS = 32
+
+
+class KubernetesError(Exception):
+    """The API server did not do what it was asked to. `retryable`: the same request may succeed later."""
+
+    retryable = True
+
+
+class UnreachableError(KubernetesError):
+    """No answer, or one that says that the server cannot answer now."""
+
+
+class NotFoundError(KubernetesError):
+    """There is no such object."""
+
+
+class ChangedError(KubernetesError):
+    """The object is not the one that the request was about, or changed meanwhile."""
+
+
+class NamespaceGoingError(KubernetesError):
+    """The namespace is being deleted: nothing can be made in it any more."""
+
+    retryable = False
+
+
+class RefusedError(KubernetesError):
+    """The server will not do it: no right, or an object that it finds wrong. The message is the server's."""
+
+    retryable = False
+
+
+@contextlib.asynccontextmanager
+async def connected(kubeconfig: Path | None = None) -> AsyncIterator["KubernetesApi"]:
+    """The API of the cluster that this pod runs in, or that `kubeconfig` (or the environment) names."""
+    configuration = Configuration()
+    configuration.connection_pool_maxsize = _CONNECTIONS
+    try:
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except config.ConfigException:
+        file = str(kubeconfig) if kubeconfig else None
+        await config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=file, client_configuration=configuration
+        )
+    async with ApiClient(configuration) as client:
+        yield KubernetesApi(DynamicClient(client))  # type: ignore[no-untyped-call]
+
+
+class KubernetesApi:
+    """Objects by name. `count` is told of each request: the verb and the kind."""
+
+    def __init__(self, client: DynamicClient) -> None:
+        self._client = client
+        self.count: Callable[[str, str], None] = lambda verb, kind: None
+
+    async def get(self, ref: Ref) -> Manifest | None:
+        """The object called `ref`, if there is one."""
+        try:
+            return await self._request("get", ref, path_of(ref))
+        except NotFoundError:
+            return None
+
+    async def list_kind(self, ref: Ref, label_selector: str = "") -> list[Manifest]:
+        """The objects of `ref`'s kind in its namespace."""
+        found = await self._request("get", ref, collection_of(ref), label_selector=label_selector)
+        return [{"apiVersion": ref.api_version, "kind": ref.kind, **item} for item in found["items"]]
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Make an object.
+
+        Raises:
+            ChangedError: there is one of that name already.
+        """
+        ref = Ref.of(manifest)
+        return await self._request("post", ref, collection_of(ref), body=manifest, field_manager=FIELD_MANAGER)
+
+    async def apply(self, manifest: Manifest, uid: str | None = None, subresource: str = "") -> Manifest:
+        """Bring the fields of `manifest` about, taking them over from whoever set them.
+
+        Raises:
+            ChangedError: `uid` is given and the object is another one now.
+        """
+        body = {**manifest, "metadata": {**manifest["metadata"], "uid": uid}} if uid else manifest
+        ref = Ref.of(manifest)
+        path = path_of(ref, subresource)
+        return await self._request(
+            "patch", ref, path, body=body, content_type=_APPLY, field_manager=FIELD_MANAGER, force_conflicts="true"
+        )
+
+    async def set_finalizers(self, observed: Manifest, finalizers: list[str]) -> None:
+        """Replace the object's finalizers, provided that nobody changed it since it was observed.
+
+        Raises:
+            ChangedError: somebody did.
+        """
+        ref, version = Ref.of(observed), observed["metadata"]["resourceVersion"]
+        patch = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+            {"op": "add", "path": "/metadata/finalizers", "value": finalizers},
+        ]
+        await self._request("patch", ref, path_of(ref), body=patch, content_type=_JSON_PATCH)
+
+    async def delete(self, ref: Ref, uid: str) -> None:
+        """Delete the object with `uid`, and in the background what it owns; no error if it is gone or another one."""
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        with contextlib.suppress(NotFoundError, ChangedError):
+            await self._request("delete", ref, path_of(ref), body=body)
+
+    async def _request(self, verb: str, ref: Ref, path: str, **arguments: Any) -> Manifest:
+        self.count(verb, ref.kind)
+        try:
+            response = await self._client.request(verb, path, serialize=False, _request_timeout=_TIMEOUT_S, **arguments)
+            return cast("Manifest", msgspec.json.decode(await response.read()))
+        except DynamicApiError as error:
+            raise _meaning(ref, error.status or 0, error.body) from error
+        except ApiException as error:
+            raise _meaning(ref, error.status or 0, error.body) from error
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise UnreachableError(f"the Kubernetes API does not answer: {type(error).__name__}") from error
+
+
+def _meaning(ref: Ref, status: int, body: Any) -> KubernetesError:
+    said = _status_of(body)
+    message = f"{ref}: {said.get('message') or f'the API server answered {status}'}"
+    causes = [cause.get("reason") for cause in (said.get("details") or {}).get("causes") or ()]
+    if "NamespaceTerminating" in causes:
+        return NamespaceGoingError(message)
+    if status == 404:
+        return NotFoundError(message)
+    # A JSON patch whose `test` fails is answered by 422 with this reason alone.
+    if status == 409 or (status == 422 and "testing path" in message):
+        return ChangedError(message)
+    if status in (429, 500, 502, 503, 504, 0):
+        return UnreachableError(message)
+    return RefusedError(message)
+
+
+def _status_of(body: Any) -> dict[str, Any]:
+    try:
+        said = msgspec.json.decode(body) if isinstance(body, str | bytes) else body
+    except msgspec.DecodeError:
+        return {}
+    return said if isinstance(said, dict) else {}

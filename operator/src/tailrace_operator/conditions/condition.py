@@ -1,0 +1,52 @@
+"""A verdict, and how verdicts become the list of conditions in a status."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+Truth = Literal["True", "False", "Unknown"]
+View = TypeVar("View")
+_MAX_MESSAGE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check found: the condition's status, one word for programs, a sentence for people."""
+
+    status: Truth
+    reason: str
+    message: str
+
+
+def first(view: View, checks: Iterable[Callable[[View], Verdict | None]], otherwise: Verdict) -> Verdict:
+    """The verdict of the first check that has one."""
+    return next((verdict for check in checks if (verdict := check(view)) is not None), otherwise)
+
+
+def merged(
+    previous: Sequence[Mapping[str, Any]], verdicts: Mapping[str, Verdict], generation: int, now: datetime
+) -> list[dict[str, Any]]:
+    """The conditions to report; a time of transition is kept for as long as its status is."""
+    before = {condition["type"]: condition for condition in previous}
+    return [_condition(kind, verdict, before.get(kind), generation, now) for kind, verdict in verdicts.items()]
+
+
+def _condition(
+    kind: str, verdict: Verdict, before: Mapping[str, Any] | None, generation: int, now: datetime
+) -> dict[str, Any]:
+    stays = before is not None and before.get("status") == verdict.status
+    since = before["lastTransitionTime"] if before is not None and stays else _text(now)
+    message = verdict.message if len(verdict.message) <= _MAX_MESSAGE else verdict.message[: _MAX_MESSAGE - 1] + "…"
+    return {
+        "type": kind,
+        "status": verdict.status,
+        "reason": verdict.reason,
+        "message": message,
+        "lastTransitionTime": since,
+        "observedGeneration": generation,
+    }
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,98 @@
+"""`python -m tailrace_operator.controller --settings FILE`: run the operator until SIGTERM."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import kopf
+from prometheus_client import start_http_server
+from pythonjsonlogger.json import JsonFormatter
+
+from tailrace_operator.apply.kubernetes import connected
+from tailrace_operator.controller.handlers import kopf_settings, register
+from tailrace_operator.controller.operator import Operator
+from tailrace_operator.controller.settings import OperatorSettings, SettingsError, load_settings
+
+log = logging.getLogger("tailrace.operator")
+
+
+async def run(settings: OperatorSettings, stop: asyncio.Event) -> None:
+    """Run until `stop` is set; if any part ends before that, all end, and the pod is started anew."""
+    async with connected() as api:
+        operator = Operator(api, settings)
+        if settings.metrics_port:
+            start_http_server(settings.metrics_port, registry=operator.metrics.registry)
+        registry = kopf.OperatorRegistry()
+        register(registry, operator.world, operator.wake)
+        await _first_of(operator.lister.first(), _until(stop))
+        if stop.is_set():
+            return
+        log.info("operator.started namespaces=%s", ",".join(settings.watch_namespaces) or "all")
+        watching = kopf.operator(
+            registry=registry,
+            settings=kopf_settings(settings),
+            clusterwide=not settings.watch_namespaces,
+            namespaces=settings.watch_namespaces,
+            liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz" if settings.health_port else None,
+            stop_flag=stop,
+        )
+        await _first_of(watching, *operator.tasks(), _until(stop))
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+async def _first_of(*parts: Any) -> None:
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _main(settings: OperatorSettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(settings, stop)
+    log.info("operator.stopped")
+
+
+def set_up_logging(level: str, form: str) -> None:
+    """One line per event on stderr, as JSON or as text."""
+    text = "%(asctime)s %(levelname)s %(name)s %(message)s"
+    handler = logging.StreamHandler()
+    renamed = {"asctime": "time", "levelname": "level", "name": "logger"}
+    handler.setFormatter(JsonFormatter(text, rename_fields=renamed) if form == "json" else logging.Formatter(text))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for noisy in ("kopf", "aiohttp.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="tailrace_operator", description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="the operator's settings, a YAML file")
+    try:
+        settings = load_settings(parser.parse_args().settings)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+    set_up_logging(settings.log.level, settings.log.format)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_main(settings))
+
+
+if __name__ == "__main__":
+    main()

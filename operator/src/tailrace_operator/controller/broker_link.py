@@ -1,0 +1,117 @@
+"""The operator's connection to NATS: kept up for ever, its absence a fact to report and never a reason to stop."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from tailrace_broker.connection import close, connect
+from tailrace_protocol.errors import TailraceError
+from tailrace_protocol.settings import NatsSettings
+from tailrace_protocol.subjects import ModelKey
+
+from tailrace_operator.apply.broker import BrokerRefusedError, apply_objects, remove_model
+from tailrace_operator.apply.kubernetes import KubernetesError
+from tailrace_operator.conditions.parts import BrokerView
+from tailrace_operator.controller.credentials import CredentialsError
+from tailrace_operator.render.objects import BrokerObjects
+
+log = logging.getLogger("tailrace.operator.broker")
+
+_NAME = "tailrace-operator"
+_RETRY_S = 1.0
+_TIMEOUT_S = 5.0
+
+
+class BrokerLink:
+    """Applies what models need on the broker; what stands there already is not asked for again.
+
+    After every reconnect everything is looked at anew: a broker that kept its streams in memory may have lost them.
+    """
+
+    def __init__(self, settings: Callable[[], Awaitable[NatsSettings]], on_change: Callable[[], None]) -> None:
+        self._settings = settings
+        self._on_change = on_change
+        self._client: Client | None = None
+        self._applied: dict[ModelKey, str] = {}
+        self.trouble = "the operator has not reached NATS yet"
+
+    @property
+    def client(self) -> Client | None:
+        """The connection, while it stands."""
+        return self._client if self._client is not None and self._client.is_connected else None
+
+    async def run(self) -> None:
+        """Connect, and again until it succeeds; then keep the connection until cancelled."""
+        try:
+            while True:
+                try:
+                    settings = await self._settings()
+                    self._client = await connect(
+                        settings,
+                        _NAME,
+                        on_reconnect=self._on_reconnect,
+                        on_disconnect=self._on_disconnect,
+                    )
+                    break
+                except (TailraceError, OSError, CredentialsError, KubernetesError) as error:
+                    self.trouble = str(error)
+                    log.warning("broker.unreachable reason=%s", error)
+                    await asyncio.sleep(_RETRY_S)
+            await self._on_reconnect()
+            await asyncio.Event().wait()
+        finally:
+            await close(self._client)
+
+    async def apply(self, model: ModelKey, objects: BrokerObjects) -> BrokerView:
+        """Make `objects`, unless that was done since the last reconnect."""
+        client, digest = self.client, hashlib.sha256(repr(objects).encode()).hexdigest()
+        if client is None:
+            return BrokerView("unreachable", self.trouble)
+        if self._applied.get(model) == digest:
+            return BrokerView()
+        try:
+            changes = await apply_objects(self._jetstream(client), objects)
+        except BrokerRefusedError as error:
+            return BrokerView("refused", str(error))
+        except (NatsError, TimeoutError, OSError) as error:
+            return BrokerView("unreachable", f"NATS did not answer in time ({type(error).__name__})")
+        for change in changes:
+            if change.outcome != "unchanged":
+                log.info("broker.%s object=%s model=%s", change.outcome, change.name, model)
+        self._applied[model] = digest
+        return BrokerView()
+
+    async def remove(self, model: ModelKey) -> BrokerView:
+        """Remove all that the model has on the broker."""
+        client = self.client
+        self._applied.pop(model, None)
+        if client is None:
+            return BrokerView("unreachable", self.trouble)
+        try:
+            await remove_model(self._jetstream(client), model)
+        except (NatsError, TimeoutError, OSError) as error:
+            return BrokerView("unreachable", f"NATS did not answer in time ({type(error).__name__})")
+        log.info("broker.removed model=%s", model)
+        return BrokerView()
+
+    def forget(self) -> None:
+        """Look at everything anew."""
+        self._applied.clear()
+
+    def _jetstream(self, client: Client) -> JetStreamContext:
+        return client.jetstream(timeout=_TIMEOUT_S)
+
+    async def _on_reconnect(self) -> None:
+        log.info("broker.connected")
+        self.trouble = ""
+        self.forget()
+        self._on_change()
+
+    async def _on_disconnect(self) -> None:
+        self.trouble = "the connection to NATS is lost: check that its pods run and can be reached"
+        log.warning("broker.lost")
+        self._on_change()

@@ -1,0 +1,67 @@
+"""Holds a model until its streams are gone from the broker, and lets go of it in the end even if the broker is dead."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from tailrace_protocol.subjects import ModelKey
+
+from tailrace_operator.apply.kubernetes import KubernetesApi, NotFoundError
+from tailrace_operator.controller.broker_link import BrokerLink
+from tailrace_operator.controller.journal import Journal
+from tailrace_operator.render import Manifest
+from tailrace_operator.resources.model import GROUP
+
+log = logging.getLogger("tailrace.operator")
+
+FINALIZER = f"{GROUP}/broker"
+
+
+class BrokerAwayError(Exception):
+    """The broker cannot be asked to forget the model yet: try again."""
+
+
+class Finalizer:
+    """`patience_s`: how long a deletion waits for a broker that does not answer."""
+
+    def __init__(
+        self,
+        api: KubernetesApi,
+        broker: BrokerLink,
+        journal: Journal,
+        patience_s: float,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._api = api
+        self._broker = broker
+        self._journal = journal
+        self._patience_s = patience_s
+        self._clock = clock
+
+    async def hold(self, resource: Manifest) -> None:
+        """See to it that the model is not gone before `let_go`."""
+        finalizers = resource["metadata"].get("finalizers") or []
+        if FINALIZER not in finalizers:
+            await self._api.set_finalizers(resource, [*finalizers, FINALIZER])
+
+    async def let_go(self, resource: Manifest) -> None:
+        """Remove what the deleted model has on the broker, then our hold.
+
+        Raises:
+            BrokerAwayError: while there is still hope.
+        """
+        described = resource["metadata"]
+        finalizers = described.get("finalizers") or []
+        if FINALIZER not in finalizers:
+            return
+        view = await self._broker.remove(ModelKey(described["namespace"], described["name"]))
+        if view.state != "ready":
+            waited = (self._clock() - datetime.fromisoformat(described["deletionTimestamp"])).total_seconds()
+            if waited < self._patience_s:
+                raise BrokerAwayError(f"{view.message}; giving up in {self._patience_s - waited:.0f} s")
+            left = f"its streams stay on the broker, which did not answer for {waited:.0f} s: {view.message}"
+            await self._journal.tell(resource, "Warning", "BrokerStateLeft", left)
+        try:
+            await self._api.set_finalizers(resource, [name for name in finalizers if name != FINALIZER])
+        except NotFoundError:
+            log.info("finalizer.gone name=%s", described["name"])

@@ -1,0 +1,87 @@
+"""One look at a StreamingGateway: bring about what it asks for, and say how it stands and where it is reached."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from tailrace_operator.conditions import GatewayView, PodView, WorkloadView, gateway_verdicts
+from tailrace_operator.controller.executor import Executor, Outcome
+from tailrace_operator.controller.models import is_paused
+from tailrace_operator.controller.reporting import Reporter
+from tailrace_operator.controller.world import Key, World
+from tailrace_operator.plan import Plan, Ref, plan, versioned
+from tailrace_operator.plan.versioned import config_maps_of
+from tailrace_operator.render import Manifest, RenderSettings, render_gateway
+from tailrace_operator.resources import StreamingGateway
+from tailrace_operator.resources.complaints import complaints, spelled
+
+
+class GatewayReconciler:
+    """Looks at gateways; it remembers nothing between two looks."""
+
+    def __init__(self, world: World, executor: Executor, reporter: Reporter, rendering: RenderSettings) -> None:
+        self._world = world
+        self._executor = executor
+        self._reporter = reporter
+        self._rendering = rendering
+
+    async def reconcile(self, key: Key) -> None:
+        """One look. Raises what should make it be repeated soon."""
+        resource = self._world.resource(key)
+        if resource is None:
+            self._reporter.forget(key.kind, key.namespace, key.name)
+            return
+        if "deletionTimestamp" in resource["metadata"]:
+            return  # Its children go with it; it holds nothing outside the cluster.
+        try:
+            gateway = StreamingGateway.parse({name: part for name, part in resource.items() if name != "status"})
+        except ValidationError as error:
+            wrong = [f"{spelled(path)} {sentence}" for path, sentence in complaints(error)]
+            await self._report(key, resource, GatewayView(self._pods(key, 0), complaints=wrong))
+            return
+        paused, outcome = is_paused(resource), Outcome()
+        if not paused:
+            outcome = await self._executor.carry_out(self._plan(key, resource, gateway), resource["metadata"]["uid"])
+        pods = self._pods(key, gateway.spec.replicas)
+        view = GatewayView(pods, paused, conflicts=outcome.conflicts, address_trouble=self._address(key)[1])
+        await self._report(key, resource, view)
+
+    def _plan(self, key: Key, resource: Manifest, gateway: StreamingGateway) -> Plan:
+        observed = self._world.children(key)
+        desired = versioned(render_gateway(gateway, (), self._rendering))
+        mounted = {name for pod in self._world.pods(key) for name in config_maps_of(pod["spec"])}
+        kept = {ref for o in observed if (ref := Ref.of(o)).kind == "ConfigMap" and ref.name in mounted}
+        return plan(desired, observed, resource["metadata"]["uid"], kept)
+
+    def _pods(self, key: Key, wanted: int) -> WorkloadView:
+        deployment = next((o for o in self._world.children(key) if o["kind"] == "Deployment"), None)
+        return WorkloadView.of(wanted, deployment, [PodView.of(pod) for pod in self._world.pods(key)])
+
+    def _address(self, key: Key) -> tuple[str | None, str]:
+        """Where clients reach it, and why they do not yet."""
+        service = next((o for o in self._world.children(key) if o["kind"] == "Service"), None)
+        if service is None:
+            return None, ""
+        name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+        if service["spec"].get("type") != "LoadBalancer":
+            return f"http://{name}.{namespace}.svc", ""
+        points = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+        if not points:
+            return None, f"Service {name} has no address from its load balancer yet"
+        return f"http://{points[0].get('hostname') or points[0].get('ip')}", ""
+
+    async def _report(self, key: Key, resource: Manifest, view: GatewayView) -> None:
+        models = sum(_asks_for(model, key.name) for _, model in self._world.resources("StreamingModel", key.namespace))
+        fields: dict[str, Any] = {
+            "replicas": view.pods.replicas,
+            "readyReplicas": view.pods.ready,
+            "selector": f"app.kubernetes.io/name=tailrace-gateway,app.kubernetes.io/instance={key.name}",
+            "address": self._address(key)[0],
+            "models": models,
+        }
+        await self._reporter.report(resource, fields, gateway_verdicts(view))
+
+
+def _asks_for(model: Manifest, gateway: str) -> bool:
+    asked = (model["spec"].get("gateway") or {}).get("name", "default")
+    return bool(asked == gateway and "deletionTimestamp" not in model["metadata"])

@@ -1,0 +1,57 @@
+"""kopf's part: it watches, and every event wakes one look. No handler decides or writes anything.
+
+Only raw events are handled, so kopf adds no annotations and no finalizers of its own to anybody's objects.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import kopf
+
+from tailrace_operator.apply.kinds import CHILDREN, GATEWAY, MODEL, POD, Kind
+from tailrace_operator.controller.settings import OperatorSettings
+from tailrace_operator.controller.world import CHILD_SELECTOR, Key, World
+from tailrace_operator.plan import Ref
+
+
+def register(registry: kopf.OperatorRegistry, world: World, wake: Callable[[Key], None]) -> None:
+    """Handlers of every kind that we read."""
+    kopf.on.login(registry=registry)(_login)
+    for kind in (MODEL, GATEWAY, *CHILDREN, POD):
+        kopf.on.event(*_resource(kind), registry=registry, id=kind.plural)(_handler(kind, world, wake))
+
+
+def kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
+    """kopf's settings: no events of its own, no scanning, and only our objects from the server."""
+    result = kopf.OperatorSettings()
+    result.posting.enabled = False
+    result.scanning.disabled = True
+    result.peering.standalone = True
+    result.watching.server_timeout = 270
+    result.watching.reconnect_backoff = 0.5
+    result.networking.request_timeout = 60
+    result.networking.connect_timeout = 10
+    result.networking.error_backoffs = [0.5, 1, 1, 2, 2, 5] + [5] * 1000
+    result.process.ultimate_exiting_timeout = 10
+    for kind in (*CHILDREN, POD):
+        result.watching.label_selectors[kind.plural] = CHILD_SELECTOR
+    return result
+
+
+def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+
+def _resource(kind: Kind) -> tuple[str, ...]:
+    group, _, version = kind.api_version.rpartition("/")
+    return (group, version, kind.plural)
+
+
+def _handler(kind: Kind, world: World, wake: Callable[[Key], None]) -> Callable[..., Any]:
+    async def on_event(type: str | None, body: Mapping[str, Any], **_: Any) -> None:  # noqa: A002 - kopf's name
+        observed = {**body, "apiVersion": kind.api_version, "kind": kind.kind}
+        key = world.drop(Ref.of(observed)) if type == "DELETED" else world.put(observed)
+        if key is not None:
+            wake(key)
+
+    return on_event

@@ -1,0 +1,73 @@
+"""Kubernetes events, posted when something changes and never to say that it still is so."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+from tailrace_operator.apply.kubernetes import KubernetesApi, KubernetesError
+from tailrace_operator.render.rendered import Manifest
+
+log = logging.getLogger("tailrace.operator")
+
+_COMPONENT = "tailrace-operator"
+_MAX_MESSAGE = 1000
+
+
+class Journal:
+    """Posts events about resources."""
+
+    def __init__(self, api: KubernetesApi, instance: str) -> None:
+        self._api = api
+        self._instance = instance
+
+    async def transitions(
+        self, resource: Manifest, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Tell of each condition whose status or reason changed."""
+        known = {condition["type"]: (condition["status"], condition["reason"]) for condition in before}
+        for condition in after:
+            now = (condition["status"], condition["reason"])
+            if known.get(condition["type"]) == now or (condition["type"] not in known and _is_quiet(condition)):
+                continue
+            severity: Literal["Normal", "Warning"] = "Warning" if _is_bad(condition) else "Normal"
+            text = f"{condition['type']} is {condition['status']}: {condition['message']}"
+            await self.tell(resource, severity, condition["reason"], text)
+
+    async def tell(self, resource: Manifest, severity: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        """Post one event; one that cannot be posted is only logged."""
+        described, now = resource["metadata"], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        log.info("event reason=%s about=%s/%s message=%s", reason, described["namespace"], described["name"], message)
+        about = {key: described.get(key) for key in ("name", "namespace", "uid", "resourceVersion")}
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{described['name']}.{uuid4().hex[:16]}", "namespace": described["namespace"]},
+            "involvedObject": {"apiVersion": resource["apiVersion"], "kind": resource["kind"], **about},
+            "reason": reason,
+            "message": message[:_MAX_MESSAGE],
+            "type": severity,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+            "source": {"component": _COMPONENT, "host": self._instance},
+            "reportingComponent": _COMPONENT,
+            "reportingInstance": self._instance,
+        }
+        try:
+            await self._api.create(event)
+        except KubernetesError as error:
+            log.warning("event.not_posted reason=%s error=%s", reason, error)
+
+
+def _is_bad(condition: Mapping[str, Any]) -> bool:
+    harmless = condition["reason"] in ("WorkersStarting", "GatewaysStarting", "RollingOut", "NoWorkers", "Paused")
+    if condition["type"] == "Degraded":
+        return bool(condition["status"] == "True")
+    return condition["status"] == "False" and not harmless and condition["reason"] not in ("Complete", "Downloading")
+
+
+def _is_quiet(condition: Mapping[str, Any]) -> bool:
+    """Whether a first condition says only that nothing is wrong."""
+    return bool(condition["type"] != "Ready" and condition["status"] == "False" and not _is_bad(condition))

@@ -1,0 +1,182 @@
+"""One look at a StreamingModel: bring about what it asks for, and say how it stands."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from tailrace_protocol.subjects import ModelKey
+
+from tailrace_operator.apply.kubernetes import KubernetesApi
+from tailrace_operator.conditions import BrokerView, FetchView, ModelView, PodView, WorkloadView, model_verdicts
+from tailrace_operator.controller import fetching
+from tailrace_operator.controller.broker_link import BrokerLink
+from tailrace_operator.controller.executor import Executor, Outcome
+from tailrace_operator.controller.finalizer import FINALIZER, Finalizer
+from tailrace_operator.controller.loads import Loads
+from tailrace_operator.controller.progress import Progress, spoken
+from tailrace_operator.controller.reporting import Reporter
+from tailrace_operator.controller.world import Key, World
+from tailrace_operator.plan import Plan, Ref, plan, versioned
+from tailrace_operator.plan.versioned import config_maps_of
+from tailrace_operator.render import Manifest, Rendered, RenderSettings, render
+from tailrace_operator.resources import StreamingModel
+from tailrace_operator.resources.complaints import complaints, spelled
+
+log = logging.getLogger("tailrace.operator.models")
+
+PAUSED = "tailrace.dev/paused"
+_FETCH_POD = "tailrace-fetch"
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a look needs."""
+
+    api: KubernetesApi
+    world: World
+    broker: BrokerLink
+    executor: Executor
+    reporter: Reporter
+    finalizer: Finalizer
+    loads: Loads
+    progress: Progress
+    rendering: RenderSettings
+
+
+class ModelReconciler:
+    """Looks at models; it remembers nothing between two looks."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def reconcile(self, key: Key) -> None:
+        """One look. Raises what should make it be repeated soon."""
+        resource = self._tools.world.resource(key)
+        if resource is None:
+            self._tools.progress.forget(key)
+            self._tools.reporter.forget(key.kind, key.namespace, key.name)
+            return
+        if "deletionTimestamp" in resource["metadata"]:
+            await self._tools.finalizer.let_go(resource)
+            return
+        try:
+            model = parse(resource)
+        except ValidationError as error:
+            wrong = [f"{spelled(path)} {sentence}" for path, sentence in complaints(error)]
+            await self._report(key, resource, 0, ModelView(self._workers(key, 0), complaints=wrong))
+            return
+        await self._bring_about(key, resource, model)
+
+    async def _bring_about(self, key: Key, resource: Manifest, model: StreamingModel) -> None:
+        tools, paused = self._tools, is_paused(resource)
+        rendered = render(model, tools.rendering)
+        broker, outcome = BrokerView(), Outcome()
+        if not paused:
+            await tools.finalizer.hold(resource)
+            broker = await tools.broker.apply(ModelKey(key.namespace, key.name), rendered.broker)
+            outcome = await tools.executor.carry_out(self._plan(key, resource, rendered), resource["metadata"]["uid"])
+        workers = self._workers(key, model.spec.replicas)
+        self._follow(key, workers)
+        view = ModelView(
+            workers=workers,
+            paused=paused,
+            conflicts=outcome.conflicts,
+            broker=broker,
+            fetch=self._fetch(key, rendered),
+            progress=tools.progress.of(key),
+            gateway_trouble=gateway_trouble(tools.world, key.namespace, model.spec.gateway.name),
+        )
+        await self._report(key, resource, model.spec.replicas, view)
+
+    def _plan(self, key: Key, resource: Manifest, rendered: Rendered) -> Plan:
+        observed = self._tools.world.children(key)
+        fetched = rendered.fetch is None or fetching.state(observed, rendered.fetch) == "done"
+        first = [*rendered.prepare, *([rendered.fetch] if rendered.fetch else [])]
+        desired = versioned([*first, *(rendered.manifests if fetched else ())])
+        # Until the new model is there, the workers of the old one stay as they are, with all that they use.
+        kept = {Ref.of(o) for o in observed} if not fetched else self._in_use(key, observed)
+        return plan(desired, observed, resource["metadata"]["uid"], kept)
+
+    def _in_use(self, key: Key, observed: list[Manifest]) -> set[Ref]:
+        """The ConfigMaps that pods mount, or that pods of an unfinished rollout may come to mount again."""
+        config_maps = [Ref.of(o) for o in observed if o["kind"] == "ConfigMap"]
+        deployment = _deployment(observed)
+        if deployment is not None and not _is_rolled_out(deployment):
+            return set(config_maps)
+        mounted = {name for pod in self._tools.world.pods(key) for name in config_maps_of(pod["spec"])}
+        return {ref for ref in config_maps if ref.name in mounted}
+
+    def _workers(self, key: Key, wanted: int) -> WorkloadView:
+        pods = [pod for pod in self._tools.world.pods(key) if not _is_fetch_pod(pod)]
+        return WorkloadView.of(wanted, _deployment(self._tools.world.children(key)), [PodView.of(pod) for pod in pods])
+
+    def _fetch(self, key: Key, rendered: Rendered) -> FetchView:
+        if rendered.fetch is None:
+            return FetchView()
+        pods = [PodView.of(pod) for pod in self._tools.world.pods(key) if _is_fetch_pod(pod)]
+        report = self._tools.progress.fetch_of(key)
+        return fetching.view(self._tools.world.children(key), rendered.fetch, pods, spoken(report) if report else "")
+
+    def _follow(self, key: Key, workers: WorkloadView) -> None:
+        """Listen to the workers' own words only while some are on their way."""
+        if workers.rolled_out or not workers.wanted:
+            self._tools.progress.forget(key)
+        else:
+            self._tools.progress.follow(key)
+
+    async def _report(self, key: Key, resource: Manifest, wanted: int, view: ModelView) -> None:
+        streams, queued = self._tools.loads.of(key)
+        fields: dict[str, Any] = {
+            "replicas": view.workers.replicas,
+            "readyReplicas": view.workers.ready,
+            "selector": f"app.kubernetes.io/name=tailrace-worker,app.kubernetes.io/instance={key.name}",
+            "streams": streams,
+            "queued": queued,
+        }
+        await self._tools.reporter.report(resource, fields, model_verdicts(view))
+
+
+def parse(resource: Mapping[str, Any]) -> StreamingModel:
+    """The model in an object of the API server.
+
+    Raises:
+        ValidationError: the schema on the server is another one than ours.
+    """
+    return StreamingModel.parse({name: value for name, value in resource.items() if name != "status"})
+
+
+def is_paused(resource: Mapping[str, Any]) -> bool:
+    """Whether a person asked the operator to leave the resource alone."""
+    annotations = resource["metadata"].get("annotations") or {}
+    return str(annotations.get(PAUSED, "")).lower() in ("true", "yes", "1")
+
+
+def gateway_trouble(world: World, namespace: str, name: str) -> str:
+    """Why the gateway called `name` serves nobody; empty when it does."""
+    gateway = world.resource(Key("StreamingGateway", namespace, name))
+    if gateway is None:
+        return f"there is no StreamingGateway {name} in namespace {namespace}: make it, or leave out spec.gateway"
+    conditions = (gateway.get("status") or {}).get("conditions") or ()
+    ready = next((condition for condition in conditions if condition["type"] == "Ready"), None)
+    if ready is None:
+        return f"StreamingGateway {name} is being made"
+    return "" if ready["status"] == "True" else f"StreamingGateway {name}: {ready['message']}"
+
+
+def _deployment(observed: list[Manifest]) -> Manifest | None:
+    return next((child for child in observed if child["kind"] == "Deployment"), None)
+
+
+def _is_rolled_out(deployment: Manifest) -> bool:
+    status, spec = deployment.get("status") or {}, deployment["spec"]
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    return bool(seen and status.get("replicas", 0) == status.get("updatedReplicas", 0) == spec.get("replicas", 0))
+
+
+def _is_fetch_pod(pod: Manifest) -> bool:
+    return bool((pod["metadata"].get("labels") or {}).get("app.kubernetes.io/name") == _FETCH_POD)
+
+
+__all__ = ["FINALIZER", "ModelReconciler", "Tools", "gateway_trouble", "is_paused", "parse"]

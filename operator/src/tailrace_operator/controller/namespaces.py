@@ -1,0 +1,70 @@
+"""What the resources of a namespace share: its default gateway, and the Secret with the broker's passwords."""
+
+from tailrace_operator.apply.kubernetes import KubernetesApi
+from tailrace_operator.controller.credentials import Credentials, owner_reference
+from tailrace_operator.controller.world import CHILD_SELECTOR, Key, World
+from tailrace_operator.plan import Ref, drift
+from tailrace_operator.render import Manifest, RenderSettings, default_gateway
+from tailrace_operator.resources.model import API_VERSION
+
+_MANAGED = CHILD_SELECTOR.split("=")
+DEFAULT = "default"
+
+
+class NamespaceReconciler:
+    """Looks at what a namespace's resources share."""
+
+    def __init__(self, api: KubernetesApi, world: World, credentials: Credentials, rendering: RenderSettings) -> None:
+        self._api = api
+        self._world = world
+        self._credentials = credentials
+        self._rendering = rendering
+
+    async def reconcile(self, key: Key) -> None:
+        """One look. Raises what should make it be repeated soon."""
+        models = [model for _, model in self._world.resources("StreamingModel", key.namespace) if _stays(model)]
+        await self._gateway(key, [model for model in models if _gateway_of(model) == DEFAULT])
+        gateways = [
+            gateway for _, gateway in self._world.resources("StreamingGateway", key.namespace) if _stays(gateway)
+        ]
+        if gateways:
+            await self._secret(key, gateways)
+
+    async def _gateway(self, key: Key, models: list[Manifest]) -> None:
+        """A default gateway that a person made is theirs; ours follows the models that own it."""
+        present = self._world.resource(Key("StreamingGateway", key.namespace, DEFAULT))
+        if not models or (present is not None and not (_is_ours(present) and _stays(present))):
+            return
+        wanted = default_gateway(key.namespace, ())
+        wanted["metadata"]["ownerReferences"] = [owner_reference(model) for model in models]
+        if present is None:
+            present = await self._api.get(Ref(API_VERSION, "StreamingGateway", key.namespace, DEFAULT))
+            if present is not None and not _is_ours(present):
+                self._world.put(present)
+                return
+        if present is None or drift(wanted, present) or _owners(present) != _owners(wanted):
+            uid = present["metadata"]["uid"] if present else None
+            self._world.put(await self._api.apply(wanted, uid))
+
+    async def _secret(self, key: Key, gateways: list[Manifest]) -> None:
+        wanted = await self._credentials.for_namespace(key.namespace, self._rendering.nats_secret, gateways)
+        present = await self._api.get(Ref.of(wanted))
+        if present is None or drift(wanted, present):
+            await self._api.apply(wanted, present["metadata"]["uid"] if present else None)
+
+
+def _stays(resource: Manifest) -> bool:
+    return "deletionTimestamp" not in resource["metadata"]
+
+
+def _gateway_of(model: Manifest) -> str:
+    return str((model["spec"].get("gateway") or {}).get("name", DEFAULT))
+
+
+def _is_ours(gateway: Manifest) -> bool:
+    label, value = _MANAGED
+    return bool((gateway["metadata"].get("labels") or {}).get(label) == value)
+
+
+def _owners(resource: Manifest) -> set[str]:
+    return {owner["uid"] for owner in resource["metadata"].get("ownerReferences") or ()}

@@ -1,0 +1,130 @@
+"""The operator's parts put together, and the loop that looks at one object after the other."""
+
+import logging
+import os
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from tailrace_operator.apply.kubernetes import (
+    ChangedError,
+    KubernetesApi,
+    KubernetesError,
+    NamespaceGoingError,
+    UnreachableError,
+)
+from tailrace_operator.controller.broker_link import BrokerLink
+from tailrace_operator.controller.credentials import Credentials, CredentialsError
+from tailrace_operator.controller.executor import Executor, LeftoverError
+from tailrace_operator.controller.finalizer import BrokerAwayError, Finalizer
+from tailrace_operator.controller.gateways import GatewayReconciler
+from tailrace_operator.controller.journal import Journal
+from tailrace_operator.controller.lister import Lister
+from tailrace_operator.controller.loads import Loads
+from tailrace_operator.controller.metrics import Metrics
+from tailrace_operator.controller.models import ModelReconciler, Tools
+from tailrace_operator.controller.namespaces import NamespaceReconciler
+from tailrace_operator.controller.progress import Progress
+from tailrace_operator.controller.reporting import Reporter
+from tailrace_operator.controller.settings import OperatorSettings, own_namespace
+from tailrace_operator.controller.wakes import Wakes
+from tailrace_operator.controller.world import Key, World
+
+log = logging.getLogger("tailrace.operator")
+
+#: Models of a namespace that come together change what they share once, not once each.
+_SHARED_DELAY_S = 0.5
+_EXPECTED = (KubernetesError, LeftoverError, BrokerAwayError, CredentialsError)
+
+
+class _Reconciler(Protocol):
+    async def reconcile(self, key: Key) -> None: ...
+
+
+class Operator:
+    """Everything behind kopf's handlers."""
+
+    def __init__(self, api: KubernetesApi, settings: OperatorSettings) -> None:
+        self.world = World()
+        self.metrics = Metrics()
+        self._settings = settings
+        self._wakes: Wakes[Key] = Wakes()
+        api.count = lambda verb, kind: self.metrics.api_requests.labels(verb, kind).inc()
+        rendering = settings.for_rendering()
+        credentials = Credentials(api, own_namespace(), settings.nats)
+        journal = Journal(api, os.environ.get("POD_NAME", "tailrace-operator"))
+        self.broker = BrokerLink(credentials.for_operator, self.wake_all)
+        self.lister = Lister(api, self.world, settings.watch_namespaces, self.wake)
+        self._loads = Loads(self.broker, self.world, self.wake)
+        self._progress = Progress(self.broker, self.wake)
+        executor = Executor(api, self.world)
+        reporter = Reporter(api, self.world, journal, self.metrics)
+        finalizer = Finalizer(api, self.broker, journal, settings.broker_patience_s, lambda: datetime.now(UTC))
+        tools = Tools(
+            api, self.world, self.broker, executor, reporter, finalizer, self._loads, self._progress, rendering
+        )
+        self._reconcilers: dict[str, _Reconciler] = {
+            "StreamingModel": ModelReconciler(tools),
+            "StreamingGateway": GatewayReconciler(self.world, executor, reporter, rendering),
+            "Namespace": NamespaceReconciler(api, self.world, credentials, rendering),
+        }
+
+    def wake(self, key: Key) -> None:
+        """Something about `key` changed."""
+        self._wakes.wake(key)
+        if key.kind != "Namespace":
+            self._wakes.wake_in(Key("Namespace", key.namespace), _SHARED_DELAY_S, time.monotonic())
+        if key.kind == "StreamingGateway":
+            self._wake_models_of(key)
+
+    def wake_all(self) -> None:
+        """Look at every model again."""
+        for key, _ in self.world.resources("StreamingModel"):
+            self._wakes.wake(key)
+
+    def tasks(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs beside kopf, each until cancelled."""
+        workers = [self._work() for _ in range(self._settings.workers)]
+        return [
+            *workers,
+            self.broker.run(),
+            self._loads.run(),
+            self._progress.run(),
+            self.lister.run(self._settings.resync_s),
+        ]
+
+    def _wake_models_of(self, gateway: Key) -> None:
+        """Models say in their status whether their gateway serves."""
+        for key, model in self.world.resources("StreamingModel", gateway.namespace):
+            if (model["spec"].get("gateway") or {}).get("name", "default") == gateway.name:
+                self._wakes.wake(key)
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._wakes.take()
+            self.metrics.waiting.set(len(self._wakes))
+            self.metrics.broker_connected.set(self.broker.client is not None)
+            with self.metrics.reconcile_seconds.labels(key.kind).time():
+                succeeded = await self._look(key)
+            self.metrics.reconciles.labels(key.kind, "done" if succeeded else "failed").inc()
+
+    async def _look(self, key: Key) -> bool:
+        try:
+            await self._reconcilers[key.kind].reconcile(key)
+        except NamespaceGoingError:
+            self._wakes.done(key)  # What is in it goes by itself; its models' deletion will wake us.
+            return True
+        except _EXPECTED as error:
+            if isinstance(error, UnreachableError):
+                self.lister.soon()
+            delay = self._wakes.failed(key, time.monotonic())
+            level = logging.DEBUG if isinstance(error, ChangedError | LeftoverError) else logging.WARNING
+            log.log(level, "reconcile.again key=%s in_s=%.1f error=%s", key, delay, error)
+            return False
+        except Exception:
+            delay = self._wakes.failed(key, time.monotonic())
+            log.exception("reconcile.broken key=%s in_s=%.1f", key, delay)
+            return False
+        self._wakes.done(key)
+        return True

@@ -1,0 +1,113 @@
+"""What workers on their way and running downloads say of themselves, for the status of their model.
+
+Reports come twice a second from every worker, so only those of models that are not ready are listened to.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+from tailrace_protocol import subjects
+from tailrace_protocol.fetch import FetchReport, decode_fetch_report
+from tailrace_protocol.reports import decode_worker_report
+from tailrace_protocol.subjects import ModelKey
+from tailrace_protocol.wire import MalformedMessageError
+
+from tailrace_operator.controller.broker_link import BrokerLink
+from tailrace_operator.controller.world import Key
+
+log = logging.getLogger("tailrace.operator.progress")
+
+_EVERY_S = 1.0
+
+
+class Progress:
+    """The newest words, by model."""
+
+    def __init__(self, broker: BrokerLink, wake: Callable[[Key], None]) -> None:
+        self._broker = broker
+        self._wake = wake
+        self._wanted: set[Key] = set()
+        self._subscribed: dict[Key, tuple[object, Subscription]] = {}
+        self._fetching: tuple[object, Subscription] | None = None
+        self._said: dict[Key, str] = {}
+        self._fetched: dict[Key, FetchReport] = {}
+        self._changed: set[Key] = set()
+
+    def of(self, key: Key) -> str:
+        """What the newest loading worker of the model said last."""
+        return self._said.get(key, "")
+
+    def fetch_of(self, key: Key) -> FetchReport | None:
+        """What the model's download said last."""
+        return self._fetched.get(key)
+
+    def follow(self, key: Key) -> None:
+        """Listen to the model's workers."""
+        self._wanted.add(key)
+
+    def forget(self, key: Key) -> None:
+        """Listen no more."""
+        self._wanted.discard(key)
+        self._said.pop(key, None)
+        self._fetched.pop(key, None)
+
+    async def run(self) -> None:
+        """Keep the subscriptions as wanted and pass on what changed, once a second, until cancelled."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            with contextlib.suppress(NatsError):
+                await self._adjust()
+            changed, self._changed = self._changed, set()
+            for key in changed:
+                self._wake(key)
+
+    async def _adjust(self) -> None:
+        client = self._broker.client
+        if client is None:
+            return
+        for key in [
+            key for key, (owner, _) in self._subscribed.items() if key not in self._wanted or owner is not client
+        ]:
+            _, subscription = self._subscribed.pop(key)
+            with contextlib.suppress(NatsError):
+                await subscription.unsubscribe()
+        for key in self._wanted - set(self._subscribed):
+            subject = subjects.worker_report(ModelKey(key.namespace, key.name), "*")
+            self._subscribed[key] = (client, await client.subscribe(subject, cb=self._on_report))
+
+    async def _on_report(self, message: Msg) -> None:
+        try:
+            report = decode_worker_report(message.data)
+        except MalformedMessageError:
+            return
+        if report.state not in ("starting", "loading") or not report.progress:
+            return
+        key = Key("StreamingModel", report.namespace, report.model)
+        said = f"worker {report.worker}: {report.progress}"
+        if self._said.get(key) != said:
+            self._said[key] = said
+            self._changed.add(key)
+
+    async def _on_fetch(self, message: Msg) -> None:
+        try:
+            report = decode_fetch_report(message.data)
+        except MalformedMessageError:
+            return
+        key = Key("StreamingModel", report.namespace, report.model)
+        if self._fetched.get(key) != report:
+            self._fetched[key] = report
+            self._changed.add(key)
+
+
+def spoken(report: FetchReport) -> str:
+    """A download's report as a sentence."""
+    if report.state != "downloading" or not report.bytes_total:
+        return report.message or f"the download is {report.state}"
+    done, total = report.bytes_done / 1e9, report.bytes_total / 1e9
+    percent = 100 * report.bytes_done // report.bytes_total
+    return f"downloading: {percent} % ({done:.1f} of {total:.1f} GB, {report.files_done} of {report.files_total} files)"

@@ -1,0 +1,139 @@
+"""What the operator knows of the cluster: the resources, their children and their pods, by whom they belong to.
+
+Fed by kopf's events and by a full listing now and then: a watch that was interrupted for long starts anew with a
+listing, and objects that were deleted meanwhile are told by no event.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tailrace_operator.apply.kinds import GATEWAY, MODEL, POD
+from tailrace_operator.plan.identity import Ref
+from tailrace_operator.render.rendered import Manifest
+from tailrace_operator.resources.model import GROUP
+
+MODEL_LABEL = f"{GROUP}/model"
+GATEWAY_LABEL = f"{GROUP}/gateway"
+#: What every child bears, so that the API server sends us nothing else.
+CHILD_SELECTOR = "app.kubernetes.io/managed-by=tailrace"
+_POD_FIELDS = ("phase", "conditions", "initContainerStatuses", "containerStatuses")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """What is reconciled: a resource, or what the resources of a namespace share (no name)."""
+
+    kind: Literal["StreamingModel", "StreamingGateway", "Namespace"]
+    namespace: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.namespace}/{self.name}".rstrip("/")
+
+
+@dataclass
+class World:
+    """Objects by name; what was seen last stands."""
+
+    _resources: dict[Key, Manifest] = field(default_factory=dict)
+    _children: dict[Key, dict[Ref, Manifest]] = field(default_factory=dict)
+    _owner_of: dict[Ref, Key] = field(default_factory=dict)
+
+    def put(self, observed: Mapping[str, Any]) -> Key | None:
+        """Take in an object; returns whom it concerns. What is older than what is known changes nothing."""
+        ref = Ref.of(observed)
+        key = resource_key(ref)
+        if key is not None:
+            if not _is_older(observed, self._resources.get(key)):
+                self._resources[key] = _trimmed(observed)
+            return key
+        owner = owner_key(observed)
+        if owner is None:
+            return self.drop(ref)
+        known = self._children.setdefault(owner, {})
+        if not _is_older(observed, known.get(ref)):
+            known[ref] = _trimmed(observed)
+            self._owner_of[ref] = owner
+        return owner
+
+    def drop(self, ref: Ref) -> Key | None:
+        """Forget an object that is gone; returns whom it concerned."""
+        key = resource_key(ref)
+        if key is not None:
+            self._resources.pop(key, None)
+            return key
+        owner = self._owner_of.pop(ref, None)
+        if owner is not None:
+            self._children.get(owner, {}).pop(ref, None)
+            if not self._children.get(owner):
+                self._children.pop(owner, None)
+        return owner
+
+    def resource(self, key: Key) -> Manifest | None:
+        """The resource called `key`."""
+        return self._resources.get(key)
+
+    def resources(self, kind: str, namespace: str | None = None) -> Iterator[tuple[Key, Manifest]]:
+        """All resources of a kind, or those of one namespace, by name."""
+        for key in sorted(self._resources):
+            if key.kind == kind and namespace in (None, key.namespace):
+                yield key, self._resources[key]
+
+    def children(self, key: Key) -> list[Manifest]:
+        """What bears the label of `key`, but for pods."""
+        return [child for ref, child in self._children.get(key, {}).items() if ref.kind != POD.kind]
+
+    def pods(self, key: Key) -> list[Manifest]:
+        """The pods that bear the label of `key`."""
+        return [child for ref, child in self._children.get(key, {}).items() if ref.kind == POD.kind]
+
+    def refs(self) -> set[Ref]:
+        """The names of all that is known."""
+        kinds = {MODEL.kind: MODEL, GATEWAY.kind: GATEWAY}
+        resources = {Ref(kinds[k.kind].api_version, k.kind, k.namespace, k.name) for k in self._resources}
+        return resources | set(self._owner_of)
+
+
+def resource_key(ref: Ref) -> Key | None:
+    """The key of a resource of ours; `None` for other kinds."""
+    if ref.kind == "StreamingModel":
+        return Key("StreamingModel", ref.namespace, ref.name)
+    return Key("StreamingGateway", ref.namespace, ref.name) if ref.kind == "StreamingGateway" else None
+
+
+def owner_key(observed: Mapping[str, Any]) -> Key | None:
+    """Whose child an object is, by its label."""
+    described = observed["metadata"]
+    labels = described.get("labels") or {}
+    if model := labels.get(MODEL_LABEL):
+        return Key("StreamingModel", described["namespace"], model)
+    gateway = labels.get(GATEWAY_LABEL)
+    return Key("StreamingGateway", described["namespace"], gateway) if gateway else None
+
+
+def missing(known: Iterable[Ref], listed: Iterable[Ref]) -> set[Ref]:
+    """What was known and is not listed any more."""
+    return set(known) - set(listed)
+
+
+def _is_older(observed: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
+    if known is None or observed["metadata"].get("uid") != known["metadata"].get("uid"):
+        return False
+    new, old = (str(o["metadata"].get("resourceVersion", "")) for o in (observed, known))
+    return new.isdigit() and old.isdigit() and int(new) < int(old)
+
+
+def _trimmed(observed: Mapping[str, Any]) -> Manifest:
+    """The part that somebody looks at: a thousand models with all their children are kept in memory."""
+    described = {key: value for key, value in observed["metadata"].items() if key != "managedFields"}
+    if observed["kind"] != POD.kind:
+        return {**observed, "metadata": described}
+    status, spec = observed.get("status") or {}, observed.get("spec") or {}
+    return {
+        "apiVersion": observed["apiVersion"],
+        "kind": observed["kind"],
+        "metadata": described,
+        "spec": {"volumes": [v for v in spec.get("volumes") or () if "configMap" in v]},
+        "status": {name: status[name] for name in _POD_FIELDS if name in status},
+    }

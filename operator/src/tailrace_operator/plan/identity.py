@@ -1,0 +1,51 @@
+"""Which object a manifest is about, and whether what bears its name is ours.
+
+Ours is what the resource at hand owns, by uid. Labels alone prove nothing: anybody can set them, and a model that was
+deleted and made anew has another uid than the owner of what the garbage collector has not removed yet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Self
+
+from tailrace_operator.resources.model import GROUP
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ref:
+    """The name of an object: what the API server finds it by."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> Self:
+        """The name of `manifest`."""
+        described = manifest["metadata"]
+        return cls(manifest["apiVersion"], manifest["kind"], described.get("namespace", ""), described["name"])
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+class Ownership(Enum):
+    """Whose an object is."""
+
+    OURS = "ours"
+    LEFTOVER = "leftover"
+    FOREIGN = "foreign"
+
+
+def ownership(observed: Mapping[str, Any], owner_uid: str) -> Ownership:
+    """Whose `observed` is, seen by the resource with `owner_uid`.
+
+    A leftover belongs to a resource of ours that is gone: the garbage collector will remove it.
+    """
+    owners = observed["metadata"].get("ownerReferences") or []
+    if any(owner.get("uid") == owner_uid for owner in owners):
+        return Ownership.OURS
+    made_by_us = any(str(owner.get("apiVersion", "")).startswith(f"{GROUP}/") for owner in owners)
+    return Ownership.LEFTOVER if made_by_us else Ownership.FOREIGN
