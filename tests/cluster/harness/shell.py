@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from .errors import CommandError, UnavailableError
 
@@ -15,7 +16,7 @@ LAST_WORDS_CHARS = 4000
 def run(
     argv: Sequence[str | Path],
     *,
-    stdin: str | None = None,
+    stdin: str | BinaryIO | None = None,
     check: bool = True,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
@@ -27,8 +28,7 @@ def run(
     try:
         done = subprocess.run(
             command,
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
+            **given(stdin),
             capture_output=True,
             text=True,
             errors="replace",
@@ -45,6 +45,11 @@ def run(
         words = (done.stderr.strip() or done.stdout.strip())[-LAST_WORDS_CHARS:]
         raise CommandError(f"{shlex.join(command)} ended with status {done.returncode}:\n{words}")
     return done
+
+
+def given(stdin: str | BinaryIO | None) -> dict[str, Any]:
+    """How a program gets its input: a text, an open file, or none."""
+    return {"input": stdin} if isinstance(stdin, str) else {"stdin": stdin or subprocess.DEVNULL}
 
 
 def output(argv: Sequence[str | Path], **options: object) -> str:

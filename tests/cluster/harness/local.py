@@ -1,0 +1,98 @@
+"""A cluster of the harness's own, and what tests may do to it: break its parts, mend them, and end it."""
+
+import shutil
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import sandbox
+from .cluster import Cluster
+from .control_plane import ControlPlane
+from .errors import HarnessError
+from .instances import Instance
+from .node import Node
+from .sandbox import Keeper, Sandbox
+
+API_READY_S = 60.0
+NODE_READY_S = 90.0
+
+
+@dataclass
+class LocalCluster(Cluster):
+    """The parts of a running cluster. `keeper` is the one that ends it, if this process started it."""
+
+    instance: Instance
+    plane: ControlPlane
+    sandbox: Sandbox
+    keeper: Keeper | None = None
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    def load_image(self, archive: Path) -> None:
+        running = [each for each in self.nodes.values() if each.running]
+        with ThreadPoolExecutor() as pool:
+            for loading in [pool.submit(each.load_image, archive) for each in running]:
+                loading.result()
+
+    def kill_node(self, name: str) -> None:
+        self.nodes[name].kill()
+
+    def start_node(self, name: str) -> None:
+        self.nodes[name].start()
+        self.nodes[name].join()
+        self.wait_node(name, timeout_s=NODE_READY_S)
+
+    def stop_api(self) -> None:
+        self.sandbox.stop("kube-apiserver")
+
+    def start_api(self) -> None:
+        self.plane.start_api(self.sandbox)
+        self.wait_api()
+
+    def freeze(self, name: str) -> None:
+        self.send(name, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        self.send(name, signal.SIGCONT)
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Signal all of a node, or one program of the control plane."""
+        if name in self.nodes:
+            self.nodes[name].sandbox.send_all(number)
+        else:
+            self.sandbox.send(name, number)
+
+    def cut(self, node: str) -> None:
+        self.sandbox.run(["ip", "link", "set", node, "down"])
+
+    def mend(self, node: str) -> None:
+        self.sandbox.run(["ip", "link", "set", node, "up"])
+
+    def wait_api(self) -> None:
+        """Wait until the API server says that it is ready; HarnessError if it ended instead."""
+        deadline = time.monotonic() + API_READY_S
+        while self.kubectl("get", "--raw=/readyz", check=False, timeout_s=10) != "ok":
+            exits = self.sandbox.exits()
+            ended = [name for name in ("etcd", "kube-apiserver") if exits[name] is not None]
+            if ended or time.monotonic() > deadline:
+                why = f"{' and '.join(ended)} ended" if ended else f"not ready after {API_READY_S:.0f} s"
+                raise HarnessError(f"the API server does not serve: {why}")
+            time.sleep(0.1)
+
+    def dump_logs(self, folder: Path) -> None:
+        super().dump_logs(folder)
+        copy_logs(self.instance, folder)
+
+    def stop(self) -> None:
+        if self.keeper:
+            self.keeper.stop()
+        else:
+            sandbox.stop_detached(self.instance)
+
+
+def copy_logs(instance: Instance, folder: Path) -> None:
+    """Copy the logs of all programs and pods; their paths become their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for log in instance.folder.rglob("*.log"):
+        shutil.copy(log, folder / "-".join(log.relative_to(instance.folder).parts).replace("-own-log-pods", ""))
