@@ -11,6 +11,8 @@ import psutil
 import pytest
 from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.settings import VllmSettings
+from tailrace_protocol.termination import TerminationCode
+from tailrace_worker.giving_up import CannotRunError
 
 from .conftest import ARGS, SERVED_NAME
 from .harness import chat, job
@@ -75,12 +77,26 @@ async def test_an_engine_that_cannot_start_says_why_and_leaves_nothing(model):
 
     before = set(psutil.Process().children(recursive=True))
     args = [*ARGS, "--kv-cache-memory-bytes", "1000"]
-    with pytest.raises(TailraceError, match="memory") as failure:
-        await VllmEngine(VllmSettings(args=args), SERVED_NAME, capacity=8).start(print)
+    failed = VllmEngine(VllmSettings(args=args), SERVED_NAME, capacity=8)
+    with pytest.raises(CannotRunError, match="memory") as failure:
+        await failed.start(print)
+    await failed.stop()
+    assert failure.value.code is TerminationCode.OUT_OF_MEMORY
     assert "root cause" not in failure.value.message
     assert "--max-model-len" in failure.value.message
     left = set(psutil.Process().children(recursive=True)) - before
     assert all(gone(process.pid) for process in left if "resource_tracker" not in "".join(_command(process)))
+
+
+async def test_an_argument_that_does_not_fit_the_model_is_told_as_such(model):
+    from tailrace_worker.engines.vllm import VllmEngine
+
+    args = [*ARGS, "--max-model-len", "10000000"]
+    failed = VllmEngine(VllmSettings(args=args), SERVED_NAME, capacity=8)
+    with pytest.raises(CannotRunError, match="max_model_len") as failure:
+        await failed.start(print)
+    await failed.stop()
+    assert failure.value.code is TerminationCode.BAD_ENGINE_ARGUMENT
 
 
 def gone(pid):

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 
-import pytest
 from stack import chat, running_stack, stream
 from tailrace_protocol import subjects
 from tailrace_protocol.reports import decode_worker_report
@@ -149,12 +148,3 @@ async def test_streams_that_queued_while_the_broker_was_away_outlive_their_queue
         answer = await gateway_asleep
         assert answer.error is None
         assert answer.ids == list(range(1, 122))
-
-
-@pytest.mark.parametrize("part", ["gateway", "worker"])
-async def test_without_a_broker_at_start_it_says_so_and_exits(tmp_path, part):
-    async with running_stack(tmp_path) as stack:
-        await stack.broker.stop()
-        process = await (stack.gateway(wait=False) if part == "gateway" else stack.worker(wait=False))
-        assert await asyncio.to_thread(process.popen.wait, 40) != 0
-        assert process.said("no NATS server answers at nats://127.0.0.1")

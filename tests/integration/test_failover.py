@@ -185,7 +185,7 @@ async def test_a_worker_takes_no_more_than_it_can_run(stack, client):
 
 
 async def test_a_worker_too_slow_for_the_first_token_loses_the_request_to_another(stack, client):
-    await stack.worker(first_token_s=60, timeouts={"first_token_s": 0.4})
+    await stack.worker(first_token_s=60, timeouts={"first_token_s": 0.4}, max_attempts=50)
     gateway = await stack.gateway()
     url = f"{gateway.url}/v1/chat/completions"
 

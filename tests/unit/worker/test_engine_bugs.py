@@ -9,6 +9,7 @@ from tailrace_protocol.subjects import ModelKey, StreamId
 from tailrace_worker.engines.engine import Step
 from tailrace_worker.generation import Generation, Tools
 from tailrace_worker.intake import Delivery
+from tailrace_worker.metrics import Metrics
 
 STREAM = StreamId.new(ModelKey("default", "sim"), "gateway1", 1)
 
@@ -68,7 +69,7 @@ class DeadEngine(BuggyEngine):
 async def test_a_dead_engine_fails_no_stream_and_takes_no_more():
     broker, intake = Broker(), Intake()
     settings = WorkerSettings("default", "sim", NatsSettings([]), capacity=1)
-    tools = Tools("worker1", broker, broker, DeadEngine(0), intake, settings)
+    tools = Tools("worker1", broker, broker, DeadEngine(0), intake, settings, Metrics("sim"))
     request = Request(str(STREAM), "chat", "chatcmpl-1", 1, True)
     await Generation(tools, request, Delivery(b"", "$JS.ACK.x", 1, 0.0)).run()
     assert intake.fates == ["stopped pulling", "handed back"]
@@ -81,7 +82,7 @@ async def test_a_dead_engine_fails_no_stream_and_takes_no_more():
 async def test_an_unforeseen_failure_of_the_engine_gives_the_request_up_or_to_another_worker(good_steps, fate):
     broker, intake = Broker(), Intake()
     settings = WorkerSettings("default", "sim", NatsSettings([]), capacity=1)
-    tools = Tools("worker1", broker, broker, BuggyEngine(good_steps), intake, settings)
+    tools = Tools("worker1", broker, broker, BuggyEngine(good_steps), intake, settings, Metrics("sim"))
     request = Request(str(STREAM), "chat", "chatcmpl-1", 1, True)
     await Generation(tools, request, Delivery(b"", "$JS.ACK.x", 1, 0.0)).run()
     assert intake.fates == [fate]

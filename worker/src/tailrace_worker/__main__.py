@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import uvloop
+from tailrace_broker import termination_log
 from tailrace_broker.settings_file import SettingsError
 from tailrace_protocol.errors import TailraceError
 from tailrace_protocol.settings import WorkerSettings
 
 from tailrace_worker.engines.engine import Engine
+from tailrace_worker.giving_up import CannotRunError, last_words_of
 from tailrace_worker.settings import load_settings
 from tailrace_worker.worker import Worker
 
@@ -47,9 +49,17 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         uvloop.run(_serve(load_settings(arguments.settings)))
-    except (SettingsError, TailraceError) as error:
-        log.error("worker.cannot_run reason=%s", error)
-        sys.exit(2 if isinstance(error, SettingsError) else 1)
+    except Exception as error:
+        sys.exit(_give_up(error))
+
+
+def _give_up(error: Exception) -> int:
+    """Say why, here and to the kubelet; the exit status."""
+    code, sentence = last_words_of(error)
+    foreseen = isinstance(error, SettingsError | TailraceError | CannotRunError)
+    log.error("worker.cannot_run code=%s reason=%s", code, sentence, exc_info=None if foreseen else error)
+    termination_log.leave(code, sentence)
+    return 2 if isinstance(error, SettingsError) else 1
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from tailrace_worker import continuation
 from tailrace_worker.engines.engine import Engine, Job, Step
 from tailrace_worker.frames import length_frame
 from tailrace_worker.intake import Delivery, Intake
+from tailrace_worker.metrics import Metrics
 from tailrace_worker.writer import FencedError, LogWriter
 
 log = logging.getLogger("tailrace.worker.generation")
@@ -59,6 +60,7 @@ class Tools:
     engine: Engine
     intake: Intake
     settings: WorkerSettings
+    metrics: Metrics
 
 
 class Generation:
@@ -94,7 +96,7 @@ class Generation:
             await self._refused(error)
         except (NatsError, TimeoutError) as error:
             log.warning("generation.broker_lost stream=%s error=%s", self.stream, error)
-            await self._tools.intake.hand_back(self.delivery)
+            await self._hand_back()
         except Exception as error:
             # Nobody foresaw this; were it left at that, the request would be held and kept alive for ever.
             log.exception("generation.bug stream=%s", self.stream)
@@ -176,6 +178,8 @@ class Generation:
 
     async def _generate(self, decision: continuation.Continue) -> None:
         assert self.writer is not None  # noqa: S101 - set by _serve
+        if decision.replay:
+            self._tools.metrics.continuations.inc()
         self._finished = {g.choice for groups in decision.replay for g in groups if g.finish}
         self._body = await self._load_body()
         job = Job(self._request, self._body, decision.replay, self._tools.settings.chunking)
@@ -189,10 +193,12 @@ class Generation:
         async for step in steps:
             self.last_step, self.produced = time.monotonic(), True
             self._finished.update(g.choice for g in step.groups if g.finish)
+            self._tools.metrics.tokens.inc(sum(len(g.tokens) for g in step.groups))
             if step.usage is None:
                 await writer.write(step.groups, step.frames)
                 continue
             await writer.end("finished", step.groups, step.frames, step.usage)
+            self._tools.metrics.ended("finished")
             await self._acknowledge()
             return
         raise TailraceError(ErrorCode.ENGINE_FAILED, "the engine ended without finishing the answer")
@@ -205,6 +211,7 @@ class Generation:
     async def _stopped(self, reason: StopReason) -> None:
         log.info("generation.stopped stream=%s reason=%s", self.stream, reason.value)
         if reason is StopReason.SUPERSEDED:
+            self._tools.metrics.ended("superseded")
             await self._tools.intake.release(self.delivery)
         elif reason is StopReason.CANCELLED:
             await self._end_cancelled()
@@ -227,6 +234,10 @@ class Generation:
     async def _hand_over(self) -> None:
         if self.writer is not None:
             await self.writer.checkpoint()
+        await self._hand_back()
+
+    async def _hand_back(self) -> None:
+        self._tools.metrics.ended("handed_over")
         await self._tools.intake.hand_back(self.delivery)
 
     async def _end_cancelled(self) -> None:
@@ -254,8 +265,9 @@ class Generation:
         try:
             await writer.end(outcome, frames=frames, error=error)
         except FencedError:
-            await self._tools.intake.hand_back(self.delivery)
+            await self._hand_back()
         else:
+            self._tools.metrics.ended(outcome)
             await self._acknowledge()
 
     async def _writer_at_the_end(self) -> LogWriter:

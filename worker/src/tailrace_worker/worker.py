@@ -15,18 +15,21 @@ from tailrace_broker.inbound import read
 from tailrace_broker.worker_reports import WorkerReports
 from tailrace_protocol import subjects
 from tailrace_protocol.control import Cancel, Superseded, decode_control
-from tailrace_protocol.errors import ErrorCode, TailraceError
-from tailrace_protocol.reports import WorkerReport, WorkerState
+from tailrace_protocol.reports import WorkerReport
 from tailrace_protocol.requests import decode_request
 from tailrace_protocol.settings import WorkerSettings
 from tailrace_protocol.subjects import ModelKey
+from tailrace_protocol.termination import TerminationCode
 from tailrace_protocol.wire import MalformedMessageError, encode
 
-from tailrace_worker import drain
+from tailrace_worker import drain, monitor
 from tailrace_worker.engines.engine import Engine
 from tailrace_worker.generation import Generation, StopReason, Tools
+from tailrace_worker.giving_up import CannotRunError, engine_died
 from tailrace_worker.intake import Delivery, Intake
+from tailrace_worker.metrics import Metrics
 from tailrace_worker.peers import free_slots
+from tailrace_worker.status import Status
 
 log = logging.getLogger("tailrace.worker")
 
@@ -46,8 +49,8 @@ class Worker:
         self._make_engine = make_engine
         self._engine: Engine
         self._model = ModelKey(settings.namespace, settings.model)
-        self._state: WorkerState = "starting"
-        self._progress = "starting"
+        self._status = Status(settings.capacity)
+        self._metrics = Metrics(settings.model)
         self._reports = WorkerReports()
         self._running: dict[str, Generation] = {}
         self._ownership_in_doubt = False
@@ -60,47 +63,66 @@ class Worker:
         """Load the engine, serve until `stop` is set or the engine dies, then drain.
 
         Raises:
-            TailraceError: the broker or the engine cannot be started, or the engine died.
+            TailraceError: the broker does not answer.
+            CannotRunError: the engine cannot be started, or it died.
         """
+        settings = self._settings
+        async with monitor.served(settings.http_host, settings.http_port, self._status, self._metrics):
+            if await self._done_before(stop, self._connect()):
+                await self._serve_connected(stop)
+
+    async def _connect(self) -> None:
+        self._say("waiting for the broker")
         name = subjects.worker_client_name(self.name)
-        self._nc = await connect(self._settings.nats, name, on_reconnect=self._on_reconnect)
+        settings = self._settings
+        self._nc = await connect(settings.nats, name, on_reconnect=self._on_reconnect, within_s=settings.broker_wait_s)
         self._js = self._nc.jetstream()
         # The pulls of a worker that hangs must have lapsed before its requests are delivered again: to others.
-        pull_expires_s = self._settings.ack_wait_s * _PULL_LIFE_PER_ACK_WAIT
-        self._intake = Intake(self._nc, self._model, self._settings.capacity, self._accept, pull_expires_s)
+        pull_expires_s = settings.ack_wait_s * _PULL_LIFE_PER_ACK_WAIT
+        self._intake = Intake(self._nc, self._model, settings.capacity, self._accept, pull_expires_s)
+
+    async def _serve_connected(self, stop: asyncio.Event) -> None:
         reporting = asyncio.create_task(self._every(_REPORT_EVERY_S, self._report))
         try:
-            await self._load(stop)
-            if not stop.is_set():
+            if await self._load(stop):
                 await self._serve_until(stop)
             if not stop.is_set():
-                raise TailraceError(ErrorCode.ENGINE_FAILED, "the engine died")
+                raise self._loss()
         finally:
             reporting.cancel()
             if hasattr(self, "_engine"):
                 await self._engine.stop()
             await close(self._nc)
 
-    async def _load(self, stop: asyncio.Event) -> None:
-        self._state = "loading"
+    def _loss(self) -> CannotRunError:
+        if self._nc.is_closed:
+            sentence = "the broker ended the connection for good: its log says why; a new process will try again"
+            return CannotRunError(TerminationCode.BROKER_UNAVAILABLE, sentence)
+        return engine_died(self._engine.failure)
+
+    async def _load(self, stop: asyncio.Event) -> bool:
+        """Whether the engine has loaded before `stop` was set."""
+        self._status.state = "loading"
         self._say("importing the engine")
         # Importing vLLM takes tens of seconds: whoever waits shall see that somebody is there.
         self._engine = await asyncio.to_thread(self._make_engine)
-        if stop.is_set():
-            return
-        loading = asyncio.create_task(self._engine.start(self._say))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return await self._done_before(stop, self._engine.start(self._say))
+
+    async def _done_before(self, stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+        """Whether `work` was done before `stop` was set, which cancels it; raises what it raises."""
+        working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        if not loading.done():
-            loading.cancel()
-            await asyncio.wait({loading})
-            return
-        await loading
+        if not working.done():
+            working.cancel()
+            await asyncio.wait({working})
+            return False
+        await working
+        return not stop.is_set()
 
     async def _serve_until(self, stop: asyncio.Event) -> None:
         await self._subscribe()
-        self._state, self._progress = "ready", ""
+        self._status.state, self._status.progress = "ready", ""
         await self._intake.open()
         capacity, pid = self._settings.capacity, os.getpid()
         log.info("worker.ready worker=%s model=%s capacity=%d pid=%d", self.name, self._model, capacity, pid)
@@ -111,17 +133,21 @@ class Worker:
         ]
         try:
             await self._wait(stop)
-            await self._drain()
+            if not self._nc.is_closed:
+                await self._drain()
         finally:
             for task in upkeep:
                 task.cancel()
 
     async def _wait(self, stop: asyncio.Event) -> None:
-        while not stop.is_set() and self._engine.healthy:
+        while not stop.is_set() and self._engine.healthy and not self._nc.is_closed:
             try:
                 await asyncio.wait_for(stop.wait(), _REPORT_EVERY_S)
             except TimeoutError:
                 continue
+        if not stop.is_set():
+            self._status.defect = self._loss().message
+            log.error("worker.defect worker=%s reason=%s", self.name, self._status.defect)
 
     async def _subscribe(self) -> None:
         await self._nc.subscribe(subjects.controls_of_model(self._model), cb=self._on_control)
@@ -130,7 +156,7 @@ class Worker:
         await self._nc.subscribe(leaders, cb=self._on_leader_elected)
 
     def _say(self, progress: str) -> None:
-        self._progress = progress
+        self._status.progress = progress
         log.info("engine.progress worker=%s progress=%s", self.name, progress)
 
     def _accept(self, delivery: Delivery) -> None:
@@ -146,20 +172,22 @@ class Worker:
             await self._nc.publish(delivery.ack, b"+TERM")
             await self._intake.release(delivery)
             return
-        if self._state != "ready" or not self._engine.healthy:
+        if self._status.state != "ready" or not self._engine.healthy:
             await self._intake.stop_pulling()
             await self._intake.hand_back(delivery)
             return
-        tools = Tools(self.name, self._nc, self._js, self._engine, self._intake, self._settings)
+        tools = Tools(self.name, self._nc, self._js, self._engine, self._intake, self._settings, self._metrics)
         generation = Generation(tools, request, delivery)
         if (older := self._running.get(request.stream)) is not None:
             older.stop(StopReason.SUPERSEDED)
         self._running[request.stream] = generation
+        self._status.active = len(self._running)
         try:
             await generation.run()
         finally:
             if self._running.get(request.stream) is generation:
                 del self._running[request.stream]
+            self._status.active = len(self._running)
             await self._intake.release(delivery)
 
     async def _on_control(self, message: Msg) -> None:
@@ -174,7 +202,7 @@ class Worker:
 
     async def _on_reconnect(self) -> None:
         log.info("broker.reconnected worker=%s", self.name)
-        if self._state == "ready":
+        if self._status.state == "ready":
             await self._intake.forget_pulls()
         await self._republish()
         self._ownership_in_doubt = True
@@ -211,10 +239,10 @@ class Worker:
             worker=self.name,
             namespace=self._model.namespace,
             model=self._model.name,
-            state=self._state,
-            capacity=self._settings.capacity,
-            active=len(self._running),
-            progress=self._progress,
+            state=self._status.state,
+            capacity=self._status.capacity,
+            active=self._status.active,
+            progress=self._status.progress,
         )
         if self._nc.is_connected:
             await self._nc.publish(subjects.worker_report(self._model, self.name), encode(report))
@@ -230,7 +258,7 @@ class Worker:
             await asyncio.sleep(seconds)
 
     async def _drain(self) -> None:
-        self._state = "draining"
+        self._status.state = "draining"
         await self._intake.stop_pulling()
         deadline = time.monotonic() + self._settings.drain_s
         while self._running:

@@ -57,11 +57,16 @@ class Engine(Protocol):
         """Whether it can go on; a worker whose engine is dead exits, so that it is replaced."""
         ...
 
+    @property
+    def failure(self) -> str:
+        """What a dead engine said last, in one line; empty when it said nothing."""
+        ...
+
     async def start(self, progress: Progress) -> None:
         """Load the model; long steps are told to `progress`.
 
         Raises:
-            TailraceError: with what is wrong and what to do about it, for a person.
+            CannotRunError: with what is wrong and what to do about it, for a person.
         """
         ...
 

@@ -65,6 +65,7 @@ class SimulatedEngine:
     def __init__(self, settings: SimulatedSettings, model: str, capacity: int) -> None:
         self.capacity = capacity
         self.healthy = True
+        self.failure = ""
         self.active = 0
         self._settings = settings
         self._model = model

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -16,6 +17,7 @@ from tailrace_worker.engines.vllm.frames import FrameError
 from tailrace_worker.engines.vllm.internals import AsyncLLM, ErrorResponse, ServingObjects, build_serving
 from tailrace_worker.engines.vllm.session import Session
 from tailrace_worker.engines.vllm.steps import Steps
+from tailrace_worker.engines.vllm_core import failure_note
 
 log = logging.getLogger("tailrace.worker.vllm")
 
@@ -29,6 +31,8 @@ class VllmEngine:
         self._capacity = capacity
         self._engine: AsyncLLM | None = None
         self._serving: ServingObjects | None = None
+        self._own = contextlib.ExitStack()
+        self._note: failure_note.Note | None = None
 
     @property
     def capacity(self) -> int:
@@ -41,6 +45,11 @@ class VllmEngine:
         return self._engine is not None and not self._engine.errored
 
     @property
+    def failure(self) -> str:
+        """What its processes told when they died."""
+        return self._note.latest() if self._note is not None else ""
+
+    @property
     def running(self) -> int:
         """How many generations vLLM has under way; a request with several choices has several."""
         return 0 if self._engine is None else int(self._engine.get_num_unfinished_requests())
@@ -49,10 +58,11 @@ class VllmEngine:
         """Load the model.
 
         Raises:
-            TailraceError: with the argument that is wrong and the remedy.
+            CannotRunError: with the argument that is wrong and the remedy.
         """
         arguments = await asyncio.to_thread(launch.parse, self._settings.args, self._served_name)
-        engine = await launch.start(arguments, progress)
+        self._note = self._own.enter_context(failure_note.collected())
+        engine = await launch.start(arguments, progress, self._note)
         try:
             self._serving = await _serving_on(engine, arguments)
         except BaseException:
@@ -66,6 +76,7 @@ class VllmEngine:
         engine, self._engine, self._serving = self._engine, None, None
         if engine is not None:
             await launch.stop(engine)
+        self._own.close()
 
     async def generate(self, job: Job) -> AsyncGenerator[Step, None]:
         """Check the request and begin to answer it.
@@ -107,7 +118,7 @@ async def _serving_on(engine: AsyncLLM, arguments: argparse.Namespace) -> Servin
     try:
         return await build_serving(ContinuableEngine(engine), arguments)
     except (ValueError, TypeError, KeyError, OSError) as error:
-        raise launch.LaunchError(f"vllm.args: {error}; correct the argument", "vllm.args") from error
+        raise launch.bad_argument(f"vllm.args: {error}; correct the argument") from error
 
 
 async def _relay(result: Any, session: Session) -> None:

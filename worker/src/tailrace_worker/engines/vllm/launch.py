@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from tailrace_protocol.errors import ErrorCode, TailraceError
+from tailrace_protocol.termination import TerminationCode
 
 from tailrace_worker.engines.engine import Progress
 from tailrace_worker.engines.vllm.internals import (
@@ -21,21 +21,28 @@ from tailrace_worker.engines.vllm.internals import (
     stop_reading,
     token_prompt,
 )
-from tailrace_worker.engines.vllm_core import failure_note
+from tailrace_worker.engines.vllm_core.failure_note import Note
 from tailrace_worker.engines.vllm_core.resumption import RESUMED
+from tailrace_worker.giving_up import CannotRunError, lacks_memory
 
 _TELL_EVERY_S = 5.0
 #: After it vLLM kills its processes. They have nothing to save: all that a stream needs is in its log.
 _STOP_GRACE_S = 3.0
 _PLUGIN = "tailrace"
-_MEMORY = ("out of memory", "memoryerror", "no available memory", "kv cache", "free memory", "cannot allocate")
+#: How a hub answers for a model that it does not have, or not for this token.
+_UNKNOWN_MODEL = ("is not a valid model identifier", "repository not found", "repositorynotfounderror")
+#: What vLLM's processes raise for what they were asked, and not for what befell them.
+_REFUSALS = ("ValueError", "ValidationError", "NotImplementedError")
+_REFUSED_TOKEN = ("gated repo", "gatedrepoerror", "401 client error", "403 client error")
 
 
-class LaunchError(TailraceError):
+class LaunchError(CannotRunError):
     """vLLM cannot be started as it was asked for; the message says what to change."""
 
-    def __init__(self, detail: str, field: str) -> None:
-        super().__init__(ErrorCode.ENGINE_FAILED, detail, param=field)
+
+def bad_argument(problem: str, param: str = "vllm.args") -> LaunchError:
+    """An argument that vLLM does not take."""
+    return LaunchError(TerminationCode.BAD_ENGINE_ARGUMENT, problem, param)
 
 
 def parse(args: list[str], served_name: str) -> argparse.Namespace:
@@ -50,41 +57,51 @@ def parse(args: list[str], served_name: str) -> argparse.Namespace:
         parsed = parser.parse_args([*args, "--served-model-name", served_name])
         check_arguments(parsed)
     except (argparse.ArgumentError, ValueError, TypeError, KeyError) as error:
-        raise LaunchError(f"vllm.args: {error}; correct the argument", "vllm.args") from error
+        raise bad_argument(f"vllm.args: {error}; correct the argument") from error
     except SystemExit as error:
-        raise LaunchError("vllm.args holds an argument that only prints help; remove it", "vllm.args") from error
+        raise bad_argument("vllm.args holds an argument that only prints help; remove it") from error
     parsed.model = parsed.model_tag or parsed.model
     _check_model(parsed.model)
     return parsed
 
 
 def _refuse(message: str) -> NoReturn:
-    raise LaunchError(f"vllm.args: {message}; see `vllm serve --help` for the arguments", "vllm.args")
+    raise bad_argument(f"vllm.args: {message}; see `vllm serve --help` for the arguments")
 
 
 def _check_model(model: str) -> None:
-    is_path = model.startswith(("/", "./", "../", "~"))
-    if is_path and not (Path(model).expanduser() / "config.json").is_file():
-        what = "is no model directory (it has no config.json)" if Path(model).is_dir() else "does not exist"
-        raise LaunchError(
-            f"--model: the directory {model} {what}; put the model there or name another directory", "--model"
-        )
+    """Of a directory, see that it is one with a model; whether a hub has a model, vLLM finds out."""
+    if not model.startswith(("/", "./", "../", "~")):
+        return
+    if (problem := _problem_of(Path(model).expanduser())) is not None:
+        sentence = f"--model: the directory {model} {problem}"
+        raise LaunchError(TerminationCode.MODEL_NOT_FOUND, sentence, "--model")
 
 
-async def start(parsed: argparse.Namespace, progress: Progress) -> AsyncLLM:
-    """A running engine that is known to continue requests.
+def _problem_of(directory: Path) -> str | None:
+    try:
+        with (directory / "config.json").open("rb"):
+            return None
+    except PermissionError:
+        return f"cannot be read by user {os.getuid()}; let it read the files, or run the worker as their owner"
+    except OSError:
+        what = "is no model directory (it has no config.json)" if directory.is_dir() else "does not exist"
+        return f"{what}; put the model there or name another directory"
+
+
+async def start(parsed: argparse.Namespace, progress: Progress, note: Note) -> AsyncLLM:
+    """A running engine that is known to continue requests; `note` is where its processes tell why they fail.
 
     Raises:
         LaunchError: naming the argument and the remedy.
     """
     _set_environment()
     progress(f"starting vLLM with {parsed.model}")
-    with failure_note.collected() as note:
-        loading = asyncio.create_task(asyncio.to_thread(create_engine, parsed))
-        try:
-            engine = await _told(loading, progress)
-        except Exception as error:
-            raise _explained(error, note.read(), parsed) from error
+    loading = asyncio.create_task(asyncio.to_thread(create_engine, parsed))
+    try:
+        engine = await _told(loading, progress)
+    except Exception as error:
+        raise explained(error, note.first(), parsed.model) from error
     progress("warming up")
     await _check_continuation(engine)
     return engine
@@ -108,15 +125,27 @@ def _set_environment() -> None:
         os.environ["VLLM_PLUGINS"] = f"{allowed},{_PLUGIN}" if allowed else _PLUGIN
 
 
-def _explained(error: Exception, cause: str, parsed: argparse.Namespace) -> LaunchError:
-    reason = cause or " ".join(str(error).split())
-    if any(word in reason.lower() for word in _MEMORY):
+def explained(error: Exception, cause: str, model: str) -> LaunchError:
+    """Why vLLM did not start with `model`: `cause` in its processes' words, or what it raised itself."""
+    reason = cause or f"{type(error).__name__}: {' '.join(str(error).split())}"
+    told = reason.lower()
+    if lacks_memory(reason):
         return LaunchError(
-            f"vLLM has too little memory for {parsed.model}: {reason}; lower --max-model-len or --max-num-seqs, change "
+            TerminationCode.OUT_OF_MEMORY,
+            f"vLLM has too little memory for {model}: {reason}; lower --max-model-len or --max-num-seqs, change "
             "--gpu-memory-utilization or --kv-cache-memory-bytes, or give the worker more memory",
             "--max-model-len",
         )
-    return LaunchError(f"vLLM cannot serve {parsed.model}: {reason}; correct vllm.args or the model", "vllm.args")
+    if any(words in told for words in _REFUSED_TOKEN):
+        remedy = "give a token that may read it, and accept the model's terms"
+        return LaunchError(TerminationCode.TOKEN_REFUSED, f"the hub refuses {model}: {reason}; {remedy}", "--model")
+    if any(words in told for words in _UNKNOWN_MODEL):
+        remedy = "correct the model's name or revision"
+        return LaunchError(TerminationCode.MODEL_NOT_FOUND, f"there is no {model}: {reason}; {remedy}", "--model")
+    sentence = f"vLLM cannot serve {model}: {reason}; correct vllm.args or the model"
+    if (isinstance(error, ValueError) and not cause) or cause.startswith(_REFUSALS):
+        return bad_argument(sentence)
+    return LaunchError(TerminationCode.ENGINE_FAILED, sentence, "vllm.args")
 
 
 async def _check_continuation(engine: AsyncLLM) -> None:
@@ -131,10 +160,12 @@ async def _check_continuation(engine: AsyncLLM) -> None:
             produced += sum(len(completion.token_ids) for completion in output.outputs)
     except EngineDeadError as error:
         await stop(engine)
-        raise LaunchError("vLLM died on its first request; its log says why", "vllm.args") from error
+        detail = "vLLM died on its first request; its log says why"
+        raise LaunchError(TerminationCode.ENGINE_FAILED, detail, "vllm.args") from error
     if produced != 1:
         await stop(engine)
         raise LaunchError(
+            TerminationCode.ENGINE_FAILED,
             "vLLM did not load Tailrace's plugin, without which it cannot continue an answer; install the package "
             "tailrace-worker into this environment",
             "vllm",

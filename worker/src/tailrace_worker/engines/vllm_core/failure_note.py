@@ -1,4 +1,4 @@
-"""Why the engine core failed to start: carried from its process to the worker's.
+"""Why the engine core failed: carried from its process to the worker's.
 
 vLLM tells the cause in the log of the process that failed and raises only "see root cause above" in the other one.
 """
@@ -20,13 +20,19 @@ class Note:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def read(self) -> str:
-        """The first failure told, in one line; empty when none was."""
+    def first(self) -> str:
+        """The first failure told, in one line, which caused the others; empty when none was."""
+        return next(iter(self._lines()), "")
+
+    def latest(self) -> str:
+        """The failure that an engine died of, in one line: earlier ones it has survived."""
+        return next(reversed(self._lines()), "")
+
+    def _lines(self) -> list[str]:
         try:
-            lines = self._path.read_text().splitlines()
+            return self._path.read_text().splitlines()
         except OSError:
-            return ""
-        return lines[0] if lines else ""
+            return []
 
 
 @contextlib.contextmanager
