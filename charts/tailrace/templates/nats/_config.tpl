@@ -16,7 +16,7 @@ jetstream {
   store_dir: /data
   max_file_store: {{ include "tailrace.nats.maxFileStore" . }}
   max_memory_store: {{ $nats.jetstream.memoryStore.maxSize }}
-  sync_interval: {{ $nats.jetstream.fileStore.syncInterval }}
+  sync_interval: {{ $nats.jetstream.fileStore.syncInterval | quote }}
 }
 
 max_payload: {{ $nats.maxPayload }}
