@@ -53,7 +53,8 @@ async def _first_of(*parts: Any) -> None:
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            task.result()
+            if not task.cancelled():  # kopf cancels what it finds running when it is told to stop.
+                task.result()
     finally:
         for task in tasks:
             task.cancel()

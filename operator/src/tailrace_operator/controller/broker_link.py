@@ -1,6 +1,7 @@
 """The operator's connection to NATS: kept up for ever, its absence a fact to report and never a reason to stop."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ log = logging.getLogger("tailrace.operator.broker")
 
 _NAME = "tailrace-operator"
 _RETRY_S = 1.0
+_FIRST_TRY_S = 3.0
 _TIMEOUT_S = 5.0
 
 
@@ -37,12 +39,18 @@ class BrokerLink:
         self._on_change = on_change
         self._client: Client | None = None
         self._applied: dict[ModelKey, str] = {}
+        self._tried = asyncio.Event()
         self.trouble = "the operator has not reached NATS yet"
 
     @property
     def client(self) -> Client | None:
         """The connection, while it stands."""
         return self._client if self._client is not None and self._client.is_connected else None
+
+    async def first_try(self) -> None:
+        """Wait until the first connection stands or has failed for a while: a start must not look like an outage."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._tried.wait(), _FIRST_TRY_S)
 
     async def run(self) -> None:
         """Connect, and again until it succeeds; then keep the connection until cancelled."""
@@ -108,6 +116,7 @@ class BrokerLink:
     async def _on_reconnect(self) -> None:
         log.info("broker.connected")
         self.trouble = ""
+        self._tried.set()
         self.forget()
         self._on_change()
 

@@ -31,9 +31,9 @@ class Loads:
         self._wake = wake
         self._loads: dict[Key, tuple[int, int]] = {}
 
-    def of(self, key: Key) -> tuple[int | None, int | None]:
-        """Running and waiting streams of a model."""
-        return self._loads.get(key, (None, None))
+    def of(self, key: Key) -> tuple[int, int] | None:
+        """Running and waiting streams of a model; `None` while they are not known."""
+        return self._loads.get(key)
 
     async def run(self) -> None:
         """Count every few seconds until cancelled."""

@@ -60,6 +60,7 @@ class ModelReconciler:
             return
         if "deletionTimestamp" in resource["metadata"]:
             await self._tools.finalizer.let_go(resource)
+            self._tools.world.drop(Ref.of(resource))  # If others still hold it, the watch tells of it again.
             return
         try:
             model = parse(resource)
@@ -127,7 +128,8 @@ class ModelReconciler:
             self._tools.progress.follow(key)
 
     async def _report(self, key: Key, resource: Manifest, wanted: int, view: ModelView) -> None:
-        streams, queued = self._tools.loads.of(key)
+        before = resource.get("status") or {}
+        streams, queued = self._tools.loads.of(key) or (before.get("streams"), before.get("queued"))
         fields: dict[str, Any] = {
             "replicas": view.workers.replicas,
             "readyReplicas": view.workers.ready,

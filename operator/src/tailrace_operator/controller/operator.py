@@ -101,15 +101,17 @@ class Operator:
                 self._wakes.wake(key)
 
     async def _work(self) -> None:
+        await self.broker.first_try()
         while True:
             key = await self._wakes.take()
             self.metrics.waiting.set(len(self._wakes))
             self.metrics.broker_connected.set(self.broker.client is not None)
             with self.metrics.reconcile_seconds.labels(key.kind).time():
-                succeeded = await self._look(key)
+                succeeded = await self.look(key)
             self.metrics.reconciles.labels(key.kind, "done" if succeeded else "failed").inc()
 
-    async def _look(self, key: Key) -> bool:
+    async def look(self, key: Key) -> bool:
+        """Look at one object now; whether all was well. What was not is looked at again later."""
         try:
             await self._reconcilers[key.kind].reconcile(key)
         except NamespaceGoingError:

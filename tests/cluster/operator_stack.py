@@ -1,0 +1,248 @@
+"""The real operator as a process outside the cluster, under its own ServiceAccount's rights, with a real NATS server.
+
+The rights are those that the chart gives it: what the chart forgets, these tests find.
+"""
+
+import base64
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import yaml
+from harness.cluster import Cluster
+
+WORKSPACE_ROOT = Path(__file__).parents[2]
+RELEASE = "tailrace"
+_RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+_BIN = Path(sys.executable).parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(holds: Callable[[], object], within_s: float = 30, what: str = "") -> None:
+    """Wait until `holds` returns something true; its last answer is in the failure."""
+    deadline, last = time.monotonic() + within_s, None
+    while time.monotonic() < deadline:
+        last = holds()
+        if last:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"not within {within_s} s: {what or holds.__name__}; last answer: {last!r}")
+
+
+def stays(holds: Callable[[], object], for_s: float, what: str) -> None:
+    """Assert that `holds` is true now and for the next seconds."""
+    deadline = time.monotonic() + for_s
+    while time.monotonic() < deadline:
+        assert holds(), what
+        time.sleep(0.1)
+
+
+@dataclass
+class Nats:
+    """A nats-server on the loopback, with the accounts that the operator put into its Secret."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self, accounts: str | None = None) -> None:
+        """Start it, or start it again; `accounts` is what the Secret's auth.conf holds."""
+        if accounts is not None:
+            (self.folder / "auth.conf").write_text(accounts)
+        (self.folder / "nats.conf").write_text(
+            f"listen: 127.0.0.1:{self.port}\n"
+            f"jetstream {{ store_dir: {self.folder / 'store'}, max_memory_store: 4TB, max_file_store: 4TB }}\n"
+            'include ./auth.conf\nping_interval: "2s"\nping_max: 2\n'
+        )
+        command = [_BIN / "nats-server", "-c", self.folder / "nats.conf"]
+        with (self.folder / "nats.log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        eventually(self._listens, what="nats-server listens")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@dataclass
+class Operator:
+    """The operator's process; `settings` go into its file."""
+
+    folder: Path
+    kubeconfig: Path
+    namespace: str
+    settings: dict[str, object]
+    process: subprocess.Popen[bytes] | None = None
+    health_port: int = field(default_factory=free_port)
+    metrics_port: int = field(default_factory=free_port)
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "operator.log").read_text()
+
+    def start(self) -> None:
+        file = self.folder / "operator.yaml"
+        ports = {"healthPort": self.health_port, "metricsPort": self.metrics_port}
+        file.write_text(yaml.safe_dump({"log": {"format": "text"}, **self.settings, **ports}))
+        environment = {"KUBECONFIG": str(self.kubeconfig), "POD_NAMESPACE": self.namespace, "PATH": os.environ["PATH"]}
+        command = [sys.executable, "-m", "tailrace_operator.controller", "--settings", str(file)]
+        with (self.folder / "operator.log").open("ab") as log:
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=WORKSPACE_ROOT)
+
+    def wait_started(self) -> None:
+        eventually(lambda: self.metric("tailrace_operator_reconciles_total") is not None, what="the operator serves")
+        eventually(lambda: "operator.started" in self.log, what="the operator has listed everything")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=20)
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        """The sum over all series of a metric that have these labels; `None` while the operator does not answer."""
+        try:
+            text = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5).text
+        except httpx.HTTPError:
+            return None
+        lines = [line for line in text.splitlines() if re.match(rf"{name}(\{{| )", line)]
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(label in line for label in wanted))
+
+    def writes(self) -> float:
+        """Requests so far that are not reads."""
+        total = self.metric("tailrace_operator_api_requests_total")
+        assert total is not None
+        return total - (self.metric("tailrace_operator_api_requests_total", verb="get") or 0)
+
+
+@dataclass
+class Stack:
+    """Cluster, broker and operator."""
+
+    cluster: Cluster
+    nats: Nats
+    operator: Operator
+    namespace: str
+
+    def auth_conf(self) -> str:
+        found = self.cluster.get("secret", "tailrace-nats-auth", self.namespace)
+        return base64.b64decode(found["data"]["auth.conf"]).decode() if found else ""
+
+    def start_nats(self) -> None:
+        eventually(self.auth_conf, what="the operator has made the Secret tailrace-nats-auth")
+        self.nats.start(self.auth_conf())
+
+    def condition(self, kind: str, name: str, namespace: str, condition: str) -> dict[str, object]:
+        found = self.cluster.get(kind, name, namespace) or {}
+        conditions = (found.get("status") or {}).get("conditions") or []
+        return next((item for item in conditions if item["type"] == condition), {})
+
+    def wait_reason(self, name: str, namespace: str, condition: str, *reasons: str, within_s: float = 30) -> str:
+        """Wait until a model's condition has one of the reasons; its message."""
+        seen: dict[str, object] = {}
+
+        def has() -> bool:
+            seen.update(self.condition("streamingmodel", name, namespace, condition))
+            return seen.get("reason") in reasons
+
+        eventually(has, within_s, f"{condition} of {name} is {' or '.join(reasons)}, not {seen}")
+        return str(seen["message"])
+
+    def events(self, namespace: str) -> list[dict[str, object]]:
+        return self.cluster.objects("events", namespace)
+
+
+def rights(cluster: Cluster, namespace: str, watched: Sequence[str] = ()) -> list[dict[str, object]]:
+    """What the chart gives the operator to be allowed: its ServiceAccount, roles and bindings."""
+    chart = WORKSPACE_ROOT / "charts" / "tailrace"
+    chosen = ["--set", "watchNamespaces={" + ",".join(watched) + "}"] if watched else []
+    rendered = cluster.helm("template", RELEASE, chart, "--namespace", namespace, *chosen)
+    return [found for found in yaml.safe_load_all(rendered) if found and found["kind"] in _RIGHTS]
+
+
+def install_crds(cluster: Cluster) -> None:
+    for file in sorted((WORKSPACE_ROOT / "crds").glob("*.yaml")):
+        cluster.apply(file.read_text())
+    for name in ("streamingmodels.tailrace.dev", "streaminggateways.tailrace.dev"):
+        cluster.wait_condition("crd", name, None, "Established")
+
+
+@contextmanager
+def operator_stack(
+    cluster: Cluster, folder: Path, *, watched: Sequence[str] = (), **settings: object
+) -> Iterator[Stack]:
+    """A running stack in a namespace of its own; `settings` are the operator's."""
+    install_crds(cluster)
+    with cluster.namespace("tailrace") as namespace:
+        allowed = rights(cluster, namespace, watched)
+        for found in allowed:
+            cluster.apply(found)
+        account = next(found["metadata"]["name"] for found in allowed if found["kind"] == "ServiceAccount")
+        nats = Nats(folder)
+        defaults = {"nats": {"servers": [nats.url]}, "watchNamespaces": list(watched)}
+        kubeconfig = cluster.kubeconfig_for(account, namespace)
+        operator = Operator(folder, kubeconfig, namespace, {**defaults, **settings})
+        stack = Stack(cluster, nats, operator, namespace)
+        try:
+            operator.start()
+            stack.start_nats()
+            operator.wait_started()
+            yield stack
+        finally:
+            operator.kill()
+            nats.stop()
+            for found in allowed:
+                cluster.kubectl("delete", found["kind"], found["metadata"]["name"], "-n", namespace, check=False)
+
+
+def simulated(name: str, **spec: object) -> dict[str, object]:
+    """A model without a model."""
+    return {
+        "apiVersion": "tailrace.dev/v1alpha1",
+        "kind": "StreamingModel",
+        "metadata": {"name": name},
+        "spec": {"engine": {"simulated": {}}, "replay": {"maxBytes": "16Mi"}, **spec},
+    }
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{secrets.token_hex(2)}"
+
+
+def passing_namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace for one test. Nobody waits for its end: the namespace controller takes ten seconds for it."""
+    name = unique("models")
+    cluster.kubectl("create", "namespace", name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
