@@ -1,15 +1,19 @@
 """A cluster under test: what every one can do, whoever made it, and what only one of our own can."""
 
-import json
+import os
+import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from .errors import UnavailableError
+from . import shell
+from .errors import NotOursError
 from .kube import Kube
 from .watching import Object
 
 API, NODE, TWO_NODES, EXTERNAL = "api", "node", "two-nodes", "external"
+LOAD_VARIABLE = "TAILRACE_LOAD_IMAGE"
 LEVELS = (API, NODE, TWO_NODES)
 
 
@@ -17,7 +21,7 @@ LEVELS = (API, NODE, TWO_NODES)
 class Cluster(Kube):
     """A cluster and its level: `api`, `node`, `two-nodes`, or `external` (the user's own, by $KUBECONFIG).
 
-    What would harm a cluster that is not ours raises UnavailableError, which the fixtures turn into a skip.
+    What would harm a cluster that is not ours raises NotOursError, which the fixtures turn into a skip.
     """
 
     level: str
@@ -30,11 +34,7 @@ class Cluster(Kube):
 
         A node that is started again reports none, until this is called again.
         """
-        name = resource.replace("/", "~1")
-        places = [f"/status/{part}/{name}" for part in ("capacity", "allocatable")]
-        patch = json.dumps([{"op": "add", "path": place, "value": str(count)} for place in places])
-        self.kubectl("patch", "node", node, "--subresource=status", "--type=json", "-p", patch)
-        self.wait("node", node, None, lambda seen: allocatable(seen, resource) == str(count))
+        self.refuse("inventing GPUs")
 
     def wait_node(self, name: str, *, ready: bool = True, timeout_s: float = 60) -> None:
         """Wait until a node is Ready, or until the control plane has found that it is not."""
@@ -43,8 +43,14 @@ class Cluster(Kube):
         )
 
     def load_image(self, archive: Path) -> None:
-        """Make an image available to pods on all nodes."""
-        self.refuse(f"loading {archive} into its nodes")
+        """Make the image of a docker-archive available to pods on all nodes.
+
+        For a cluster that is not ours, $TAILRACE_LOAD_IMAGE is the command that does so (`kind load image-archive`).
+        """
+        command = os.environ.get(LOAD_VARIABLE)
+        if not command:
+            self.refuse(f"loading an image without {LOAD_VARIABLE}, the command that loads an archive,")
+        shell.run([*shlex.split(command), archive], env=self.environment())
 
     def kill_node(self, name: str) -> None:
         """End a node at once, as a power cut does: kubelet, containerd, all containers, its network."""
@@ -92,7 +98,14 @@ class Cluster(Kube):
         """End the cluster, if it is ours."""
 
     def refuse(self, what: str) -> NoReturn:
-        raise UnavailableError(f"{what} needs a cluster of the harness's own: unset KUBECONFIG, and run as root")
+        raise NotOursError(f"{what} needs a cluster of the harness's own: unset KUBECONFIG, and run as root")
+
+
+class ExternalCluster(Cluster):
+    """The user's own cluster, of which only our folder of caches and kubeconfigs goes in the end."""
+
+    def stop(self) -> None:
+        shutil.rmtree(self.work)
 
 
 def ready_status(node: Object | None) -> str | None:

@@ -5,6 +5,8 @@ evicted 10 s later instead of 300 s.
 """
 
 import socket
+import ssl
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +62,15 @@ class ControlPlane:
         sandbox.start("kube-scheduler", self.scheduler())
         sandbox.start("coredns", self.coredns())
 
+    def is_ready(self) -> bool:
+        """Whether the API server says so; anybody may ask."""
+        context = ssl.create_default_context(cafile=str(self.credentials.file("ca.crt")))
+        try:
+            with urllib.request.urlopen(f"{self.credentials.server}/readyz", timeout=5, context=context) as answer:
+                return bool(answer.read() == b"ok")
+        except OSError:
+            return False
+
     def etcd(self) -> list[str | Path]:
         clients, peers = f"http://127.0.0.1:{self.ports.etcd}", f"http://127.0.0.1:{self.ports.etcd_peer}"
         return [
@@ -113,6 +124,8 @@ class ControlPlane:
             "--use-service-account-credentials=true",
             "--leader-elect=false",
             "--secure-port=0",
+            "--kube-api-qps=200",
+            "--kube-api-burst=400",
             "--node-monitor-period=2s",
             f"--node-monitor-grace-period={NODE_GRACE_S}s",
             "--pvclaimbinder-sync-period=2s",

@@ -9,6 +9,10 @@ class UnavailableError(HarnessError):
     """This machine lacks something that the tests need; the message names it and the remedy."""
 
 
+class NotOursError(HarnessError):
+    """The test would harm a cluster that the harness did not make; the message says what it needs."""
+
+
 class CommandError(HarnessError):
     """A program ended with an error; the message carries its last words."""
 

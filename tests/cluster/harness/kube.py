@@ -101,8 +101,13 @@ class Kube:
         return self.kubectl("logs", "-n", namespace, pod, "--all-containers", *args)
 
     @contextmanager
-    def namespace(self, prefix: str = "test", labels: dict[str, str] | None = None) -> Iterator[str]:
-        """A namespace of a unique name, deleted with all that is in it when the block ends."""
+    def namespace(
+        self, prefix: str = "test", labels: dict[str, str] | None = None, *, wait: bool = True
+    ) -> Iterator[str]:
+        """A namespace of a unique name, deleted with all that is in it when the block ends.
+
+        Kubernetes takes 5 s at the least to delete one; `wait` until it is gone, where the next test needs the room.
+        """
         name = f"{prefix}-{secrets.token_hex(3)}"
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}})
         self.wait("serviceaccount", "default", name, bool)
@@ -110,7 +115,8 @@ class Kube:
             yield name
         finally:
             self.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
-            self.wait("namespace", name, None, lambda seen: seen is None, NAMESPACE_GONE_S)
+            if wait:
+                self.wait("namespace", name, None, lambda seen: seen is None, NAMESPACE_GONE_S)
 
     def kubeconfig_for(self, service_account: str, namespace: str) -> Path:
         """A kubeconfig with which a program outside acts as this ServiceAccount, under its RBAC."""

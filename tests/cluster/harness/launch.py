@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import assets, images, instances, network, packages, shell, system
-from .cluster import API, NODE, TWO_NODES
+from .cluster import API, EXTERNAL, NODE, TWO_NODES, Cluster, ExternalCluster
 from .control_plane import ControlPlane, Ports
 from .credentials import Credentials
 from .errors import HarnessError, UnavailableError
@@ -43,12 +44,17 @@ def start(level: str, *, detached: bool = False, archives: Sequence[Path] = ()) 
         cluster = assemble(instance, level, ports, programs, keeper)
         bring_up(cluster, loaded)
     except BaseException as error:
-        logs = Path(tempfile.mkdtemp(prefix="tailrace-cluster-logs-"))
-        copy_logs(instance, logs)
+        error.add_note(f"logs of all components: {keep_logs(instance)}")
         keeper.stop()
-        error.add_note(f"logs of all components: {logs}")
         raise
     return cluster
+
+
+def keep_logs(instance: Instance) -> Path:
+    """A folder with the logs of a cluster that is about to go."""
+    folder = Path(tempfile.mkdtemp(prefix="tailrace-cluster-logs-"))
+    copy_logs(instance, folder)
+    return folder
 
 
 def require_full_nodes() -> None:
@@ -76,6 +82,13 @@ def assemble(
     admin = credentials.kubeconfig("admin")
     by_name = {node.name: node for node in nodes}
     return LocalCluster(admin, instance.folder, programs["kubectl"], level, instance, plane, sandbox, keeper, by_name)
+
+
+def external(kubeconfig: Path) -> Cluster:
+    """The user's own cluster."""
+    work = Path(tempfile.mkdtemp(prefix="tailrace-kube-"))
+    kubectl = shutil.which("kubectl") or assets.find_one("kubectl")
+    return ExternalCluster(kubeconfig, work, Path(kubectl), EXTERNAL)
 
 
 def attach(instance: Instance) -> LocalCluster:
@@ -108,6 +121,7 @@ def bring_up(cluster: LocalCluster, archives: Sequence[Path]) -> None:
             prepared.result()
     if cluster.nodes:
         join(cluster)
+    cluster.wait("serviceaccount", "default", "default", bool)
 
 
 def prepare(node: Node, archives: Sequence[Path]) -> None:

@@ -1,5 +1,6 @@
 """A cluster of the harness's own, and what tests may do to it: break its parts, mend them, and end it."""
 
+import json
 import shutil
 import signal
 import time
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import sandbox
-from .cluster import Cluster
+from .cluster import Cluster, allocatable
 from .control_plane import ControlPlane
 from .errors import HarnessError
 from .instances import Instance
@@ -28,6 +29,13 @@ class LocalCluster(Cluster):
     sandbox: Sandbox
     keeper: Keeper | None = None
     nodes: dict[str, Node] = field(default_factory=dict)
+
+    def set_gpus(self, node: str, count: int, resource: str = "nvidia.com/gpu") -> None:
+        name = resource.replace("/", "~1")
+        places = [f"/status/{part}/{name}" for part in ("capacity", "allocatable")]
+        patch = json.dumps([{"op": "add", "path": place, "value": str(count)} for place in places])
+        self.kubectl("patch", "node", node, "--subresource=status", "--type=json", "-p", patch)
+        self.wait("node", node, None, lambda seen: allocatable(seen, resource) == str(count))
 
     def load_image(self, archive: Path) -> None:
         running = [each for each in self.nodes.values() if each.running]
@@ -72,13 +80,13 @@ class LocalCluster(Cluster):
     def wait_api(self) -> None:
         """Wait until the API server says that it is ready; HarnessError if it ended instead."""
         deadline = time.monotonic() + API_READY_S
-        while self.kubectl("get", "--raw=/readyz", check=False, timeout_s=10) != "ok":
+        while not self.plane.is_ready():
             exits = self.sandbox.exits()
             ended = [name for name in ("etcd", "kube-apiserver") if exits[name] is not None]
             if ended or time.monotonic() > deadline:
                 why = f"{' and '.join(ended)} ended" if ended else f"not ready after {API_READY_S:.0f} s"
                 raise HarnessError(f"the API server does not serve: {why}")
-            time.sleep(0.1)
+            time.sleep(0.05)
 
     def dump_logs(self, folder: Path) -> None:
         super().dump_logs(folder)

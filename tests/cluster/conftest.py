@@ -1,0 +1,138 @@
+"""Real clusters for the tests: `api` (an API server), `node` (one full node) and `cluster` (two nodes).
+
+Each is started when the first test asks for it and ended with the session. Where this machine cannot run one, its tests
+are skipped and say what to do; under CI=true they fail, because a skipped proof proves nothing. With KUBECONFIG set the
+tests run against that cluster, except those that would break it.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import launch
+from harness.cluster import API, NODE, TWO_NODES, Cluster
+from harness.errors import NotOursError, UnavailableError
+
+HERE = Path(__file__).resolve().parent
+LOGS = HERE.parents[1] / ".tailrace" / "cluster-logs"
+FIXTURES = {"api", "node", "cluster"}
+TEST_TIMEOUT_S = 300
+HOW = "To run them: on Linux, as root, with Go: pytest tests/cluster. Or set KUBECONFIG to a cluster of yours"
+
+
+class Clusters:
+    """The clusters of this session, by level."""
+
+    def __init__(self, capture: pytest.FixtureRequest) -> None:
+        self.capture = capture.config.pluginmanager.getplugin("capturemanager")
+        self.started: dict[str, Cluster] = {}
+
+    def get(self, *levels: str) -> Cluster:
+        """The first of these levels that runs already; else a new one of the first level."""
+        running = next((self.started[level] for level in levels if level in self.started), None)
+        if running is None:
+            with self.capture.global_and_fixture_disabled():
+                running = self.started[levels[0]] = start(levels[0])
+        return running
+
+    def stop(self) -> None:
+        for cluster in self.started.values():
+            cluster.stop()
+
+
+def start(level: str) -> Cluster:
+    """Start a cluster of a level, or take the user's."""
+    kubeconfig = os.environ.get("KUBECONFIG")
+    if not kubeconfig:
+        return launch.start(level)
+    cluster = launch.external(Path(kubeconfig))
+    if level == TWO_NODES and len(cluster.node_names()) < 2:
+        raise NotOursError("the cluster of KUBECONFIG has fewer than two nodes")
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def clusters(request: pytest.FixtureRequest) -> Iterator[Clusters]:
+    found = Clusters(request)
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="session")
+def api(clusters: Clusters) -> Cluster:
+    """etcd, an API server and the controllers; nothing runs pods."""
+    return clusters.get(API)
+
+
+@pytest.fixture(scope="session")
+def node(clusters: Clusters) -> Cluster:
+    """A cluster with at least one node."""
+    return clusters.get(NODE, TWO_NODES)
+
+
+@pytest.fixture(scope="session")
+def cluster(clusters: Clusters) -> Cluster:
+    """A cluster with two nodes."""
+    return clusters.get(TWO_NODES)
+
+
+@pytest.fixture
+def api_namespace(api: Cluster) -> Iterator[str]:
+    """A namespace of its own for a test of the API level."""
+    with api.namespace(wait=False) as name:
+        yield name
+
+
+@pytest.fixture
+def node_namespace(node: Cluster) -> Iterator[str]:
+    """A namespace of its own for a test that needs a node."""
+    with node.namespace() as name:
+        yield name
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace of its own for a test that needs two nodes."""
+    with cluster.namespace() as name:
+        yield name
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Time limits are for tests, not for what the first one of a machine has to build."""
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S, func_only=True))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+    """A test that cannot run here is skipped, whatever found that out; one that failed leaves its clusters' logs."""
+    report = yield
+    reason = why_not_here(call.excinfo.value) if call.excinfo else None
+    if reason:
+        report.outcome, report.longrepr = "skipped", (str(item.path), item.location[1], f"Skipped: {reason}")
+    elif report.failed:
+        keep_logs(item, report)
+    return report
+
+
+def why_not_here(error: BaseException) -> str | None:
+    """Why a test is skipped that ended with this error; None when that is a failure."""
+    if isinstance(error, NotOursError):
+        return str(error)
+    if isinstance(error, UnavailableError) and os.environ.get("CI") != "true":
+        return f"{error}. {HOW}"
+    return None
+
+
+def keep_logs(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Keep the logs of the clusters that a failed test used, and say where."""
+    used = {name: value for name, value in getattr(item, "funcargs", {}).items() if name in FIXTURES}
+    folder = LOGS / (re.sub(r"[^\w-]", "-", item.name) + time.strftime("-%H%M%S"))
+    for one in used.values():
+        one.dump_logs(folder / one.level)
+    if used:
+        report.sections.append(("cluster logs", str(folder)))
