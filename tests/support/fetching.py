@@ -44,7 +44,8 @@ def settings(target: Path, source: FetchSource, **changes: Any) -> FetchSettings
     base = FetchSettings(
         namespace="prod", model="m", target=str(target), source=source, give_up_s=20.0, lock_lease_s=1.0
     )
-    return msgspec.structs.replace(base, termination_file=str(target.parent / "termination-log"), **changes)
+    changes = {"termination_file": str(target.parent / "termination-log"), **changes}
+    return msgspec.structs.replace(base, **changes)
 
 
 async def fetch(given: FetchSettings) -> FetchReport:
@@ -73,9 +74,12 @@ class FetcherProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.termination = Path(self.given.termination_file)
         self.termination.touch()
+        self._log = self.folder / "log"
         file = self.folder / "fetch.json"
         file.write_bytes(msgspec.json.encode(self.given))
-        self._log = self.folder / "log"
+        self.start(file)
+
+    def start(self, file: Path) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "AWS_"))}
         with self._log.open("ab") as log:
             self.popen = subprocess.Popen(

@@ -51,7 +51,7 @@ class Hasher:
         self._sha256 = hashlib.sha256()
         self._other = _other(digest, size)
 
-    def update(self, chunk: bytes) -> None:
+    def update(self, chunk: bytes | bytearray) -> None:
         """Take in the next bytes."""
         self._sha256.update(chunk)
         if self._other is not None:
@@ -78,7 +78,7 @@ class PartsMd5:
         self._part = hashlib.md5(usedforsecurity=False)
         self._filled = 0
 
-    def update(self, chunk: bytes) -> None:
+    def update(self, chunk: bytes | bytearray) -> None:
         """Take in the next bytes."""
         view = memoryview(chunk)
         while view:

@@ -56,7 +56,7 @@ class PartFile:
             self.offset += len(chunk)
         return True
 
-    def append(self, chunk: bytes) -> None:
+    def append(self, chunk: bytes | bytearray) -> None:
         """Write the next bytes.
 
         Raises:

@@ -1,12 +1,13 @@
 """One file over HTTP: continued where it broke off, verified, begun anew when it is wrong."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import httpx2
 
 from tailrace_fetcher.failure import FailureCode, FetchError, TroubleError
 from tailrace_fetcher.inventory import RemoteFile
+from tailrace_fetcher.network import NETWORK_ERRORS, meaning
 from tailrace_fetcher.part import PartFile
 from tailrace_fetcher.patience import Patience
 from tailrace_fetcher.progress import Progress
@@ -18,8 +19,8 @@ from tailrace_fetcher.volume import Volume
 
 log = logging.getLogger("tailrace.fetcher")
 
-#: What is held of a file in memory: one chunk.
-CHUNK_BYTES = 256 * 1024
+#: What is held of a file in memory, and a little more: what the network gives at a time.
+STEP_BYTES = 256 * 1024
 #: What an earlier run left is read in such steps, so that a stop need not wait for more.
 _RECALL_BYTES = 64 * 1024 * 1024
 
@@ -75,21 +76,31 @@ class Transfer:
         try:
             async with self._client.stream("GET", request.url, headers=headers) as response:
                 await self._accept(part, response.status_code, response.headers, host)
-                async for chunk in response.aiter_raw(CHUNK_BYTES):
-                    await in_thread(part.append, chunk)
-                    self._progress.at(part.file, part.offset)
-                    patience.progressed()
-                    if part.overlong:
-                        return
-        except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.TooManyRedirects) as error:
-            raise FetchError(
-                FailureCode.BAD_SOURCE,
-                f"{host} leads {part.file.name} nowhere ({type(error).__name__}): check the source",
-            ) from None
-        except httpx2.RequestError as error:
-            raise TroubleError(f"{host} broke off {part.file.name} ({type(error).__name__})") from None
+                await self._take(part, response.aiter_raw(), patience)
+        except NETWORK_ERRORS as error:
+            raise meaning(error, host, part.file.name) from None
         if not part.whole:
             raise TroubleError(f"{host} broke off {part.file.name} at byte {part.offset}")
+
+    async def _take(self, part: PartFile, chunks: AsyncIterator[bytes], patience: Patience) -> None:
+        """Write what arrives in steps that are worth a thread, and at a broken end what came since the last one."""
+        held = bytearray()
+        try:
+            async for chunk in chunks:
+                held += chunk
+                if len(held) >= STEP_BYTES:
+                    await self._append(part, held, patience)
+                    held = bytearray()
+                if part.overlong:
+                    return
+        finally:
+            if held:
+                await self._append(part, held, patience)
+
+    async def _append(self, part: PartFile, held: bytearray, patience: Patience) -> None:
+        await in_thread(part.append, held)
+        self._progress.at(part.file, part.offset)
+        patience.progressed()
 
     async def _accept(self, part: PartFile, status: int, headers: Mapping[str, str], host: str) -> None:
         """Make the part ready for what the answer holds, or say why it holds nothing."""

@@ -19,6 +19,7 @@ from tailrace_protocol.fetch import HubSource
 from tailrace_fetcher.digest import Digest, of_etag
 from tailrace_fetcher.failure import FailureCode, FetchError, TroubleError
 from tailrace_fetcher.inventory import Inventory, RemoteFile, check_name
+from tailrace_fetcher.network import NETWORK_ERRORS, meaning
 from tailrace_fetcher.retry import asked_wait, passes
 from tailrace_fetcher.selection import formats, has_weights, select
 from tailrace_fetcher.sources.source import Request, check_address, host_of
@@ -106,8 +107,8 @@ class HubRepository:
             raise FetchError(
                 FailureCode.BAD_SETTINGS, "HF_HUB_OFFLINE is set for the fetcher: remove it from its environment"
             ) from None
-        except httpx2.RequestError as error:
-            raise TroubleError(f"{self._host} does not answer ({type(error).__name__})") from None
+        except NETWORK_ERRORS as error:
+            raise meaning(error, self._host, f"the listing of {self._repo}") from None
         except (HFValidationError, ValueError, TypeError, KeyError):
             raise FetchError(
                 FailureCode.BAD_SOURCE,

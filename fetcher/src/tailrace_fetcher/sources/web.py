@@ -10,6 +10,7 @@ from tailrace_protocol.fetch import HttpFile, HttpSource
 from tailrace_fetcher.digest import Digest
 from tailrace_fetcher.failure import FailureCode, FetchError, TroubleError
 from tailrace_fetcher.inventory import Inventory, RemoteFile, check_name
+from tailrace_fetcher.network import NETWORK_ERRORS, meaning
 from tailrace_fetcher.retry import asked_wait, passes
 from tailrace_fetcher.sources.source import Request, check_address, host_of
 
@@ -71,8 +72,8 @@ class WebFiles:
                 if response.status_code not in (200, 206, 416):
                     raise self.refusal(response.status_code, response.headers, file.name)
                 return announced_size(response.status_code, response.headers)
-        except httpx2.RequestError as error:
-            raise TroubleError(f"{host_of(file.url)} does not answer ({type(error).__name__})") from None
+        except NETWORK_ERRORS as error:
+            raise meaning(error, host_of(file.url), file.name) from None
 
 
 def announced_size(status: int, headers: Mapping[str, str]) -> int | None:
