@@ -1,27 +1,36 @@
-"""A verdict, and how verdicts become the list of conditions in a status."""
+"""Verdicts, and how they become the list of conditions in a status."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
+from tailrace_operator.conditions.reason import Finding, Reason
+
 Truth = Literal["True", "False", "Unknown"]
 View = TypeVar("View")
+#: Looks at one thing; nothing means that it is as it should be.
+Check = Callable[[View], Finding | None]
+#: Checks in their order; each says beside it what a finding makes of the condition.
+Chain = Sequence[tuple[Truth, Check[View]]]
 _MAX_MESSAGE = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a check found: the condition's status, one word for programs, a sentence for people."""
+    """One condition: its status, its reason, a sentence for people."""
 
     status: Truth
-    reason: str
+    reason: Reason
     message: str
 
 
-def first(view: View, checks: Iterable[Callable[[View], Verdict | None]], otherwise: Verdict) -> Verdict:
-    """The verdict of the first check that has one."""
-    return next((verdict for check in checks if (verdict := check(view)) is not None), otherwise)
+def judge(view: View, chain: Chain[View], otherwise: Verdict) -> Verdict:
+    """The verdict of the first check that finds something."""
+    for status, check in chain:
+        if (found := check(view)) is not None:
+            return Verdict(status, found.reason, found.message)
+    return otherwise
 
 
 def merged(
@@ -41,7 +50,7 @@ def _condition(
     return {
         "type": kind,
         "status": verdict.status,
-        "reason": verdict.reason,
+        "reason": verdict.reason.name,
         "message": message,
         "lastTransitionTime": since,
         "observedGeneration": generation,

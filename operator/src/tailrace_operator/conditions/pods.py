@@ -1,29 +1,30 @@
 """What a pod says about why it does not serve, put into a reason and the next thing to do."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tailrace_operator.conditions.condition import Verdict
+from tailrace_protocol.termination import read_last_words
 
-_IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
-_CONFIG_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
-_CRASH_REASONS = {"CrashLoopBackOff"}
-#: The codes that our containers put before their last words, as reasons of a condition.
-_CODES = {
-    "model_not_found": "ModelNotFound",
-    "token_refused": "TokenRefused",
-    "revision_not_found": "RevisionNotFound",
-    "out_of_memory": "OutOfMemory",
-    "bad_engine_argument": "BadEngineArgument",
-    "engine_failed": "EngineFailed",
-    "broker_unavailable": "NATSUnreachable",
-    "disk_full": "DiskFull",
-    "checksum_mismatch": "ChecksumMismatch",
-    "source_unreachable": "SourceUnreachable",
-    "bad_source": "BadSource",
-    "bad_settings": "BadSettings",
+from tailrace_operator.conditions import reasons
+from tailrace_operator.conditions.reason import Finding
+
+_IMAGE_REASONS = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
 }
+_CONFIG_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+_CRASH_REASON = "CrashLoopBackOff"
+#: Extended resources have a domain: with us these are GPUs, whatever their vendor calls them.
+_GPU_WANTED = re.compile(r"insufficient [\w.-]+/[\w.-]+", re.IGNORECASE)
+_VOLUME_WANTED = re.compile(r"persistent ?volume", re.IGNORECASE)
+_SECRET_WANTED = re.compile(r"secret.*not found|couldn't find key .* in secret", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,11 @@ class PodView:
 
     name: str
     ready: bool
+    #: When it became ready, or ceased to be.
+    ready_since: str
     going: bool
-    #: Tells the pods of one rollout's generation from another's (`pod-template-hash`).
-    template: str
+    #: Whether all its containers have ended for good: others take its place.
+    over: bool
     created: str
     conditions: Mapping[str, Mapping[str, Any]]
     containers: Sequence[Mapping[str, Any]]
@@ -44,80 +47,102 @@ class PodView:
         """The view of a pod as the API server gives it."""
         status, described = pod.get("status") or {}, pod["metadata"]
         conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
-        containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+        ready = conditions.get("Ready", {})
         return cls(
             name=described["name"],
-            ready=conditions.get("Ready", {}).get("status") == "True",
+            ready=ready.get("status") == "True",
+            ready_since=ready.get("lastTransitionTime") or "",
             going="deletionTimestamp" in described,
-            template=(described.get("labels") or {}).get("pod-template-hash", ""),
+            over=status.get("phase") in ("Failed", "Succeeded"),
             created=described.get("creationTimestamp", ""),
             conditions=conditions,
-            containers=containers,
+            containers=[*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())],
         )
 
 
-def pod_trouble(pods: Iterable[PodView]) -> Verdict | None:
+def pod_trouble(pods: Iterable[PodView]) -> Finding | None:
     """Why the newest pod that does not serve is stuck, if it says so."""
-    waiting = sorted((pod for pod in pods if not pod.ready and not pod.going), key=lambda pod: pod.created)
-    troubles = (_trouble(pod) for pod in reversed(waiting))
-    return next((trouble for trouble in troubles if trouble is not None), None)
+    waiting = [pod for pod in pods if not (pod.ready or pod.going or pod.over)]
+    newest_first = sorted(waiting, key=lambda pod: pod.created, reverse=True)
+    return next((trouble for pod in newest_first if (trouble := _trouble(pod)) is not None), None)
 
 
-def last_words(container: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The reason and sentence with which a container last ended in failure."""
-    for state in (container.get("state") or {}, container.get("lastState") or {}):
-        ended = state.get("terminated")
-        if ended and ended.get("exitCode") != 0:
-            return _ended(container, ended)
-    return None
+def last_words(pod: PodView) -> Finding | None:
+    """With what a container of the pod last ended in failure."""
+    return next((words for container in pod.containers if (words := _failure(pod, container)) is not None), None)
 
 
-def _trouble(pod: PodView) -> Verdict | None:
+def _trouble(pod: PodView) -> Finding | None:
     return _not_placed(pod) or next((v for c in pod.containers if (v := _container_trouble(pod, c)) is not None), None)
 
 
-def _not_placed(pod: PodView) -> Verdict | None:
+def _not_placed(pod: PodView) -> Finding | None:
     placed = pod.conditions.get("PodScheduled", {})
     if placed.get("status") != "False":
         return None
     said = str(placed.get("message") or "the scheduler found no node")
-    if "persistentvolumeclaim" in said.lower():
-        return Verdict("False", "VolumeMissing", f"pod {pod.name} waits for its volume: {said}")
-    if "gpu" in said.lower() and "insufficient" in said.lower():
-        remedy = "free or add GPUs, lower replicas, or set rollout.maxSurge: 0 and maxUnavailable: 1"
-        return Verdict("False", "NoGPUFree", f"pod {pod.name} finds no node with a free GPU: {said} ({remedy})")
-    return Verdict("False", "Unschedulable", f"pod {pod.name} finds no node: {said}")
+    if _VOLUME_WANTED.search(said):
+        return Finding.with_remedy(reasons.VOLUME_MISSING, f"pod {pod.name} waits for its volume: {said}")
+    if _GPU_WANTED.search(said):
+        return Finding.with_remedy(reasons.NO_GPU_FREE, f"pod {pod.name} finds no node with a free GPU: {said}")
+    return Finding.with_remedy(reasons.UNSCHEDULABLE, f"pod {pod.name} finds no node: {said}")
 
 
-def _container_trouble(pod: PodView, container: Mapping[str, Any]) -> Verdict | None:
-    waiting = (container.get("state") or {}).get("waiting") or {}
-    reason, said = str(waiting.get("reason", "")), str(waiting.get("message") or "")
+def _container_trouble(pod: PodView, container: Mapping[str, Any]) -> Finding | None:
+    waiting = _state(container).get("waiting") or {}
+    reason = waiting.get("reason", "")
+    said = str(waiting.get("message") or reason)
     if reason in _IMAGE_REASONS:
-        image = container.get("image", "")
-        return Verdict("False", "ImagePullFailed", f"pod {pod.name} cannot pull {image}: {said or reason}")
+        what = f"pod {pod.name} cannot pull {container.get('image', 'its image')}: {said}"
+        return Finding.with_remedy(reasons.IMAGE_PULL_FAILED, what)
     if reason in _CONFIG_REASONS:
-        kind = "SecretMissing" if "secret" in said.lower() and "not found" in said.lower() else "ContainerConfigError"
-        return Verdict("False", kind, f"pod {pod.name} cannot start {container.get('name')}: {said or reason}")
-    if reason in _CRASH_REASONS or "terminated" in (container.get("state") or {}):
-        return _crash(pod, container)
-    return _crash(pod, container) if container.get("restartCount", 0) and not container.get("started") else None
+        kind = reasons.SECRET_MISSING if _SECRET_WANTED.search(said) else reasons.CONTAINER_CONFIG_ERROR
+        return Finding.with_remedy(kind, f"pod {pod.name} cannot start {container.get('name')}: {said}")
+    return _failure(pod, container) if _is_failing(pod, container) else None
 
 
-def _crash(pod: PodView, container: Mapping[str, Any]) -> Verdict | None:
-    words = last_words(container)
-    if words is None:
+def _is_failing(pod: PodView, container: Mapping[str, Any]) -> bool:
+    """Whether the container's last end still matters: since then it has not served.
+
+    A container that tries again after a failure is still failing, or the condition would flap with each try. One that
+    served since, and does not now, has another trouble than its last end.
+    """
+    state = _state(container)
+    if "running" in state:
+        return pod.ready_since <= str(state["running"].get("startedAt") or "")
+    return "terminated" in state or _loops(container)
+
+
+def _failure(pod: PodView, container: Mapping[str, Any]) -> Finding | None:
+    ended = _last_end(container)
+    if ended is None:
         return None
-    reason, sentence = words
-    return Verdict("False", reason, f"pod {pod.name}: {sentence} (restarts: {container.get('restartCount', 0)})")
+    found, restarts = _meaning(container, ended), container.get("restartCount", 0)
+    return Finding(found.reason, f"pod {pod.name}: {found.message} (restarts: {restarts})")
 
 
-def _ended(container: Mapping[str, Any], ended: Mapping[str, Any]) -> tuple[str, str]:
+def _last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """How the container ended, unless it did what it was for: only what ends again and again never should."""
+    state, before = _state(container), container.get("lastState") or {}
+    ended = state.get("terminated") or before.get("terminated") or {}
+    return ended if ended.get("exitCode") or _loops(container) else None
+
+
+def _loops(container: Mapping[str, Any]) -> bool:
+    return bool((_state(container).get("waiting") or {}).get("reason") == _CRASH_REASON)
+
+
+def _meaning(container: Mapping[str, Any], ended: Mapping[str, Any]) -> Finding:
+    name = container.get("name")
     if ended.get("reason") == "OOMKilled":
-        remedy = "raise resources.memory, or lower contextLength or maxStreams"
-        return "OutOfMemory", f"{container.get('name')} was killed for using more than its memory limit ({remedy})"
+        return Finding.with_remedy(reasons.OUT_OF_MEMORY, f"{name} was killed for using more than its memory limit")
     said = str(ended.get("message") or "").strip()
-    code, _, sentence = said.partition(": ")
-    if code in _CODES:
-        return _CODES[code], sentence.strip()
-    last_line = said.splitlines()[-1] if said else f"exit code {ended.get('exitCode')}; see its logs"
-    return "Crashed", f"{container.get('name')} ended: {last_line}"
+    code, sentence = read_last_words(said) or ("", "")
+    if code in reasons.BY_CODE:
+        return Finding(reasons.BY_CODE[code], sentence)
+    last_line = said.splitlines()[-1] if said else f"exit code {ended.get('exitCode')}"
+    return Finding.with_remedy(reasons.CRASHED, f"{name} ended: {last_line}")
+
+
+def _state(container: Mapping[str, Any]) -> Mapping[str, Any]:
+    return container.get("state") or {}

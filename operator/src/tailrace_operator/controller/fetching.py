@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from tailrace_operator.conditions import FetchView, PodView
+from tailrace_protocol.fetch import FetchReport
+
+from tailrace_operator.conditions import FetchView, Finding, PodView
 from tailrace_operator.conditions.pods import last_words, pod_trouble
 from tailrace_operator.plan import Ref
 from tailrace_operator.render import Manifest
+
+#: States of a download that has got through to its source.
+_MOVING = ("downloading", "verifying", "done")
 
 
 def state(observed: Sequence[Manifest], job: Manifest) -> Literal["missing", "running", "done", "failed"]:
@@ -21,27 +26,31 @@ def state(observed: Sequence[Manifest], job: Manifest) -> Literal["missing", "ru
     return "failed" if "Failed" in ended else "running"
 
 
-def view(observed: Sequence[Manifest], job: Manifest, pods: Sequence[PodView], said: str) -> FetchView:
+def view(observed: Sequence[Manifest], job: Manifest, pods: Sequence[PodView], said: FetchReport | None) -> FetchView:
     """The download as conditions see it; `said` is its own newest report."""
     found = state(observed, job)
     if found == "done":
         return FetchView("done")
-    trouble = _trouble(pods)
+    trouble = _trouble(pods, said)
     if found == "failed":
-        reason, message = trouble or ("DownloadFailed", "the download failed; see the logs of its pods")
         again = f"delete Job {job['metadata']['name']} to try again, or change model.source"
-        return FetchView("failed", reason, f"{message} ({again})")
-    if trouble is not None:
-        return FetchView("running", *trouble)
-    return FetchView("running", "Downloading", said or "the model is being downloaded")
+        return FetchView("failed", f"{trouble or 'the download failed; see the logs of its pods'} ({again})", trouble)
+    return FetchView("running", spoken(said) if said else "the model is being downloaded", trouble)
 
 
-def _trouble(pods: Sequence[PodView]) -> tuple[str, str] | None:
+def spoken(report: FetchReport) -> str:
+    """A download's report as a sentence."""
+    if report.state != "downloading" or not report.bytes_total:
+        return report.message or f"the download is {report.state}"
+    done, total = report.bytes_done / 1e9, report.bytes_total / 1e9
+    percent = 100 * report.bytes_done // report.bytes_total
+    return f"downloading: {percent} % ({done:.1f} of {total:.1f} GB, {report.files_done} of {report.files_total} files)"
+
+
+def _trouble(pods: Sequence[PodView], said: FetchReport | None) -> Finding | None:
+    """What is wrong, until a new try gets further than the one that failed: conditions must not flap with each try."""
     stuck = pod_trouble(pods)
-    if stuck is not None:
-        return stuck.reason, stuck.message
-    for pod in sorted(pods, key=lambda pod: pod.created, reverse=True):
-        for container in pod.containers:
-            if (words := last_words(container)) is not None:
-                return words
-    return None
+    if stuck is not None or (said is not None and said.state in _MOVING):
+        return stuck
+    newest_first = sorted(pods, key=lambda pod: pod.created, reverse=True)
+    return next((words for pod in newest_first if (words := last_words(pod)) is not None), None)

@@ -37,7 +37,7 @@ class GatewayReconciler:
             gateway = StreamingGateway.parse({name: part for name, part in resource.items() if name != "status"})
         except ValidationError as error:
             wrong = [f"{spelled(path)} {sentence}" for path, sentence in complaints(error)]
-            await self._report(key, resource, GatewayView(self._pods(key, 0), complaints=wrong))
+            await self._report(key, resource, GatewayView(self._pods(key, None), complaints=wrong))
             return
         paused, outcome = is_paused(resource), Outcome()
         if not paused:
@@ -53,7 +53,7 @@ class GatewayReconciler:
         kept = {ref for o in observed if (ref := Ref.of(o)).kind == "ConfigMap" and ref.name in mounted}
         return plan(desired, observed, resource["metadata"]["uid"], kept)
 
-    def _pods(self, key: Key, wanted: int) -> WorkloadView:
+    def _pods(self, key: Key, wanted: int | None) -> WorkloadView:
         deployment = next((o for o in self._world.children(key) if o["kind"] == "Deployment"), None)
         return WorkloadView.of(wanted, deployment, [PodView.of(pod) for pod in self._world.pods(key)])
 
@@ -73,8 +73,8 @@ class GatewayReconciler:
     async def _report(self, key: Key, resource: Manifest, view: GatewayView) -> None:
         models = sum(_asks_for(model, key.name) for _, model in self._world.resources("StreamingModel", key.namespace))
         fields: dict[str, Any] = {
-            "replicas": view.pods.replicas,
-            "readyReplicas": view.pods.ready,
+            "replicas": view.workload.replicas,
+            "readyReplicas": view.workload.ready,
             "selector": f"app.kubernetes.io/name=tailrace-gateway,app.kubernetes.io/instance={key.name}",
             "address": self._address(key)[0],
             "models": models,

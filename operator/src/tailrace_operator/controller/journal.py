@@ -7,6 +7,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from tailrace_operator.apply.kubernetes import KubernetesApi, KubernetesError
+from tailrace_operator.conditions import Tone, reasons
 from tailrace_operator.render.rendered import Manifest
 
 log = logging.getLogger("tailrace.operator")
@@ -62,10 +63,10 @@ class Journal:
 
 
 def _is_bad(condition: Mapping[str, Any]) -> bool:
-    harmless = condition["reason"] in ("WorkersStarting", "GatewaysStarting", "RollingOut", "NoWorkers", "Paused")
-    if condition["type"] == "Degraded":
-        return bool(condition["status"] == "True")
-    return condition["status"] == "False" and not harmless and condition["reason"] not in ("Complete", "Downloading")
+    """Whether somebody must act, and this condition is the one to say so (not that a failing rollout goes on)."""
+    reason = reasons.BY_NAME.get(condition["reason"])
+    says_so = condition["status"] == ("True" if condition["type"] == "Degraded" else "False")
+    return says_so and (reason is None or reason.tone is Tone.WRONG)
 
 
 def _is_quiet(condition: Mapping[str, Any]) -> bool:

@@ -9,19 +9,27 @@ from pydantic import ValidationError
 from tailrace_protocol.subjects import ModelKey
 
 from tailrace_operator.apply.kubernetes import KubernetesApi
-from tailrace_operator.conditions import BrokerView, FetchView, ModelView, PodView, WorkloadView, model_verdicts
+from tailrace_operator.conditions import (
+    BrokerView,
+    FetchView,
+    GatewayLink,
+    ModelView,
+    PodView,
+    WorkloadView,
+    model_verdicts,
+)
 from tailrace_operator.controller import fetching
 from tailrace_operator.controller.broker_link import BrokerLink
 from tailrace_operator.controller.executor import Executor, Outcome
 from tailrace_operator.controller.finalizer import FINALIZER, Finalizer
 from tailrace_operator.controller.loads import Loads
-from tailrace_operator.controller.progress import Progress, spoken
+from tailrace_operator.controller.progress import Progress
 from tailrace_operator.controller.reporting import Reporter
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.plan import Plan, Ref, plan, versioned
 from tailrace_operator.plan.versioned import config_maps_of
 from tailrace_operator.render import Manifest, Rendered, RenderSettings, render
-from tailrace_operator.resources import StreamingModel
+from tailrace_operator.resources import DEFAULT_GATEWAY, StreamingModel
 from tailrace_operator.resources.complaints import complaints, spelled
 
 log = logging.getLogger("tailrace.operator.models")
@@ -66,7 +74,7 @@ class ModelReconciler:
             model = parse(resource)
         except ValidationError as error:
             wrong = [f"{spelled(path)} {sentence}" for path, sentence in complaints(error)]
-            await self._report(key, resource, 0, ModelView(self._workers(key, 0), complaints=wrong))
+            await self._report(key, resource, ModelView(self._workers(key, None), complaints=wrong))
             return
         await self._bring_about(key, resource, model)
 
@@ -81,15 +89,15 @@ class ModelReconciler:
         workers = self._workers(key, model.spec.replicas)
         self._follow(key, workers)
         view = ModelView(
-            workers=workers,
+            workload=workers,
             paused=paused,
             conflicts=outcome.conflicts,
             broker=broker,
             fetch=self._fetch(key, rendered),
             progress=tools.progress.of(key),
-            gateway_trouble=gateway_trouble(tools.world, key.namespace, model.spec.gateway.name),
+            gateway=gateway_link(tools.world, key.namespace, model.spec.gateway.name),
         )
-        await self._report(key, resource, model.spec.replicas, view)
+        await self._report(key, resource, view)
 
     def _plan(self, key: Key, resource: Manifest, rendered: Rendered) -> Plan:
         observed = self._tools.world.children(key)
@@ -109,7 +117,7 @@ class ModelReconciler:
         mounted = {name for pod in self._tools.world.pods(key) for name in config_maps_of(pod["spec"])}
         return {ref for ref in config_maps if ref.name in mounted}
 
-    def _workers(self, key: Key, wanted: int) -> WorkloadView:
+    def _workers(self, key: Key, wanted: int | None) -> WorkloadView:
         pods = [pod for pod in self._tools.world.pods(key) if not _is_fetch_pod(pod)]
         return WorkloadView.of(wanted, _deployment(self._tools.world.children(key)), [PodView.of(pod) for pod in pods])
 
@@ -117,8 +125,7 @@ class ModelReconciler:
         if rendered.fetch is None:
             return FetchView()
         pods = [PodView.of(pod) for pod in self._tools.world.pods(key) if _is_fetch_pod(pod)]
-        report = self._tools.progress.fetch_of(key)
-        return fetching.view(self._tools.world.children(key), rendered.fetch, pods, spoken(report) if report else "")
+        return fetching.view(self._tools.world.children(key), rendered.fetch, pods, self._tools.progress.fetch_of(key))
 
     def _follow(self, key: Key, workers: WorkloadView) -> None:
         """Listen to the workers' own words only while some are on their way."""
@@ -127,12 +134,12 @@ class ModelReconciler:
         else:
             self._tools.progress.follow(key)
 
-    async def _report(self, key: Key, resource: Manifest, wanted: int, view: ModelView) -> None:
+    async def _report(self, key: Key, resource: Manifest, view: ModelView) -> None:
         before = resource.get("status") or {}
         streams, queued = self._tools.loads.of(key) or (before.get("streams"), before.get("queued"))
         fields: dict[str, Any] = {
-            "replicas": view.workers.replicas,
-            "readyReplicas": view.workers.ready,
+            "replicas": view.workload.replicas,
+            "readyReplicas": view.workload.ready,
             "selector": f"app.kubernetes.io/name=tailrace-worker,app.kubernetes.io/instance={key.name}",
             "streams": streams,
             "queued": queued,
@@ -155,16 +162,10 @@ def is_paused(resource: Mapping[str, Any]) -> bool:
     return str(annotations.get(PAUSED, "")).lower() in ("true", "yes", "1")
 
 
-def gateway_trouble(world: World, namespace: str, name: str) -> str:
-    """Why the gateway called `name` serves nobody; empty when it does."""
+def gateway_link(world: World, namespace: str, name: str) -> GatewayLink:
+    """Whether the gateway called `name` serves."""
     gateway = world.resource(Key("StreamingGateway", namespace, name))
-    if gateway is None:
-        return f"there is no StreamingGateway {name} in namespace {namespace}: make it, or leave out spec.gateway"
-    conditions = (gateway.get("status") or {}).get("conditions") or ()
-    ready = next((condition for condition in conditions if condition["type"] == "Ready"), None)
-    if ready is None:
-        return f"StreamingGateway {name} is being made"
-    return "" if ready["status"] == "True" else f"StreamingGateway {name}: {ready['message']}"
+    return GatewayLink.of(name, gateway, is_made=name == DEFAULT_GATEWAY)
 
 
 def _deployment(observed: list[Manifest]) -> Manifest | None:
@@ -181,4 +182,4 @@ def _is_fetch_pod(pod: Manifest) -> bool:
     return bool((pod["metadata"].get("labels") or {}).get("app.kubernetes.io/name") == _FETCH_POD)
 
 
-__all__ = ["FINALIZER", "ModelReconciler", "Tools", "gateway_trouble", "is_paused", "parse"]
+__all__ = ["FINALIZER", "ModelReconciler", "Tools", "gateway_link", "is_paused", "parse"]

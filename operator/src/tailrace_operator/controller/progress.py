@@ -102,12 +102,3 @@ class Progress:
         if self._fetched.get(key) != report:
             self._fetched[key] = report
             self._changed.add(key)
-
-
-def spoken(report: FetchReport) -> str:
-    """A download's report as a sentence."""
-    if report.state != "downloading" or not report.bytes_total:
-        return report.message or f"the download is {report.state}"
-    done, total = report.bytes_done / 1e9, report.bytes_total / 1e9
-    percent = 100 * report.bytes_done // report.bytes_total
-    return f"downloading: {percent} % ({done:.1f} of {total:.1f} GB, {report.files_done} of {report.files_total} files)"
