@@ -95,7 +95,7 @@ async def test_health_readiness_and_metrics(stack, client):
     await stack.worker(tokens_per_s=500)
     gateway = await stack.gateway()
     await stream(client, "POST", f"{gateway.url}/v1/chat/completions", json=chat(max_tokens=3))
-    assert (await client.get(f"{gateway.url}/healthz")).status_code == 200
+    assert (await client.get(f"{gateway.url}/livez")).status_code == 200
     assert (await client.get(f"{gateway.url}/readyz")).status_code == 200
     metrics = (await client.get(f"{gateway.url}/metrics")).text
     assert 'tailrace_gateway_streams_accepted_total{kind="chat",model="sim"} 1.0' in metrics
@@ -107,7 +107,7 @@ async def test_health_readiness_and_metrics(stack, client):
         await asyncio.sleep(0.1)
     ready = await client.get(f"{gateway.url}/readyz")
     assert (ready.status_code, ready.text) == (503, "not connected to NATS\n")
-    assert (await client.get(f"{gateway.url}/healthz")).status_code == 200
+    assert (await client.get(f"{gateway.url}/livez")).status_code == 200
 
 
 async def test_a_full_queue_refuses_at_once_and_serves_again_when_there_is_room(tmp_path, client):

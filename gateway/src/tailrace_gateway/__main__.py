@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import uvloop
+from tailrace_broker import termination_log
 from tailrace_broker.settings_file import SettingsError, load_settings
-from tailrace_protocol.errors import TailraceError
 from tailrace_protocol.settings import GatewaySettings
+from tailrace_protocol.termination import TerminationCode
 
 from tailrace_gateway.server import ListenError, serve
 
@@ -23,8 +24,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         uvloop.run(serve(load_settings(arguments.settings, GatewaySettings)))
-    except (SettingsError, ListenError, TailraceError) as error:
-        log.error("gateway.cannot_run reason=%s", error)
+    except (SettingsError, ListenError) as error:
+        code = TerminationCode.ADDRESS_IN_USE if isinstance(error, ListenError) else TerminationCode.BAD_SETTINGS
+        log.error("gateway.cannot_run code=%s reason=%s", code, error)
+        termination_log.leave(code, str(error))
         sys.exit(2)
 
 

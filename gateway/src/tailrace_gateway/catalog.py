@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import msgspec
 from nats.errors import Error as NatsError
@@ -18,11 +19,13 @@ _RETRY_S = 1.0
 
 
 class Catalog:
-    """The models of one namespace, by name."""
+    """The models of one namespace that name this gateway; `on_removed` is told of each that is deleted."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, gateway: str, on_removed: Callable[[ModelSettings], None]) -> None:
         self.synced = False
         self._namespace = namespace
+        self._gateway = gateway
+        self._on_removed = on_removed
         self._models: dict[str, ModelSettings] = {}
 
     def all(self) -> list[ModelSettings]:
@@ -43,17 +46,30 @@ class Catalog:
         return model
 
     def put(self, key: str, value: bytes | None) -> None:
-        """Take in one entry of the bucket; `None` removes the model."""
+        """Take in one entry of the bucket; `None` removes the model.
+
+        A model that moves to another gateway is not removed: it is served there, and its streams end here in peace.
+        """
         namespace, _, name = key.partition(".")
         if namespace != self._namespace:
             return
         if value is None:
-            self._models.pop(name, None)
+            self._remove(name)
             return
         try:
-            self._models[name] = msgspec.json.decode(value, type=ModelSettings)
+            model = msgspec.json.decode(value, type=ModelSettings)
         except msgspec.MsgspecError as error:
             log.error("catalog.malformed key=%s error=%s", key, error)
+            return
+        if model.gateway == self._gateway:
+            self._models[name] = model
+        else:
+            self._models.pop(name, None)
+
+    def _remove(self, name: str) -> None:
+        if (model := self._models.pop(name, None)) is not None:
+            log.info("catalog.removed model=%s", name)
+            self._on_removed(model)
 
     async def watch(self, js: JetStreamContext) -> None:
         """Follow the bucket until cancelled, through whatever happens to the broker."""

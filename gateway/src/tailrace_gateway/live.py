@@ -71,6 +71,13 @@ class LiveStream:
         self.first_sign.set()
         self.end_seen.set()
 
+    def abandon(self, error: TailraceError) -> None:
+        """The stream has no log any more: it failed with `error`, and so does every response that is not complete."""
+        if self.ended is None:
+            self.settle(Ended(self.attempt, 0, 0, "failed", error=error.body()))
+        for listener in self.listeners:
+            listener.fail(error)
+
     def unsettle(self) -> None:
         """The end that was heard is not in the log: the broker refused it."""
         self.ended = None

@@ -38,3 +38,10 @@ class Metrics:
         self.handed_back = Gauge(
             "tailrace_gateway_requests_handed_back", "Requests of dead workers given back.", registry=self.registry
         )
+        self.draining = Gauge(
+            "tailrace_gateway_draining", "1 once it was told to stop: it serves what is open.", registry=self.registry
+        )
+        self.connections = Gauge("tailrace_gateway_connections", "Open client connections.", registry=self.registry)
+        self.responses = Gauge(
+            "tailrace_gateway_open_responses", "Requests that are not answered to the end.", registry=self.registry
+        )

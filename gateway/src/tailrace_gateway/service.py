@@ -184,6 +184,22 @@ class Service:
         if self.closing:
             raise TailraceError(ErrorCode.SHUTTING_DOWN)
 
+    def close(self) -> None:
+        """Refuse new requests and end open responses; their streams go on, to be resumed on another gateway."""
+        self.closing = True
+        for live in self.hub.streams():
+            live.policy = "continue"
+            for listener in live.listeners:
+                listener.fail(TailraceError(ErrorCode.SHUTTING_DOWN))
+
+    def end_streams_of(self, model: ModelSettings) -> None:
+        """The model is gone, and its logs with it: nothing more will come of its streams."""
+        detail = f"the model {model.name!r} was removed while this stream ran"
+        error = TailraceError(ErrorCode.MODEL_REMOVED, detail)
+        for live in self.hub.streams():
+            if (live.model.namespace, live.model.name) == (model.namespace, model.name):
+                live.abandon(error)
+
     async def find(self, stream: StreamId) -> tuple[ModelSettings, Logged | None]:
         """The stream's model and, if it has one, the end of its log.
 

@@ -23,7 +23,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(TailraceError)
     async def _tailrace(request: Request, error: TailraceError) -> Response:
-        request.app.state.metrics.refused.labels(str(error.code)).inc()
+        request.app.state.gateway.metrics.refused.labels(str(error.code)).inc()
         return error_response(error)
 
     @app.exception_handler(HTTPException)
@@ -35,7 +35,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unforeseen(request: Request, error: Exception) -> Response:
-        request.app.state.metrics.refused.labels(str(ErrorCode.INTERNAL)).inc()
+        request.app.state.gateway.metrics.refused.labels(str(ErrorCode.INTERNAL)).inc()
         return error_response(TailraceError(ErrorCode.INTERNAL))
 
 

@@ -27,7 +27,7 @@ async def completions(request: Request) -> Response:
 
 
 async def _generate(kind: Kind, request: Request) -> Response:
-    service = request.app.state.service
+    service = request.app.state.gateway.service
     wishes = read_wishes(request.headers)
     ask = read_ask(kind, await read_body(request, service.settings.max_body_bytes))
     ticket = service.prepare(ask, wishes)
@@ -42,7 +42,7 @@ async def _stream(request: Request, service: Service, ticket: Ticket) -> Respons
         pump = service.reader(submitted, 0, verbose=verbose, live=False)
     else:
         await hold_for_refusal(service, submitted, pump)
-    return StreamResponse(service, request.app.state.duties, pump, ticket.model)
+    return StreamResponse(service, request.app.state.gateway.duties, pump, ticket.model)
 
 
 async def _answer(request: Request, service: Service, ticket: Ticket) -> Response:

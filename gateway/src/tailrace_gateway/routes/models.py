@@ -22,11 +22,11 @@ def _card(model: ModelSettings) -> dict[str, object]:
 @router.get("", summary="The models served here")
 async def list_models(request: Request) -> Response:
     """Every model of this gateway's namespace."""
-    models = request.app.state.service.catalog.all()
+    models = request.app.state.gateway.service.catalog.all()
     return JSONResponse({"object": "list", "data": [_card(model) for model in models]})
 
 
 @router.get("/{name:path}", summary="One model")
 async def get_model(request: Request, name: str) -> Response:
     """The model called `name`; a name with a slash, as other servers have them, is unknown here like any other."""
-    return JSONResponse(_card(request.app.state.service.catalog.get(name)))
+    return JSONResponse(_card(request.app.state.gateway.service.catalog.get(name)))

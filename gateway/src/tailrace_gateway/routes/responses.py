@@ -38,6 +38,8 @@ class StreamResponse(EventSourceResponse):
         self._service, self._duties, self._pump, self._model = service, duties, pump, model
         headers = {STREAM_HEADER: str(pump.stream), "Cache-Control": "no-cache, no-transform"}
         super().__init__(pump.chunks(), headers=headers, ping=0, sep="\n")
+        # The library's `keep-alive` is HTTP/1.1's default, and would contradict a gateway that is leaving.
+        del self.headers["connection"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""

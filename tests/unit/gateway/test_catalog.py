@@ -1,0 +1,70 @@
+"""Which models a gateway serves: its namespace's, those that name it, for as long as they exist."""
+
+import pytest
+from tailrace_gateway.catalog import Catalog
+from tailrace_protocol.errors import ErrorCode, TailraceError
+from tailrace_protocol.settings import ModelSettings
+from tailrace_protocol.wire import encode
+
+
+@pytest.fixture
+def removed():
+    return []
+
+
+@pytest.fixture
+def catalog(removed):
+    return Catalog("prod", "default", lambda model: removed.append(model.name))
+
+
+def put(catalog, name, namespace="prod", **settings):
+    catalog.put(f"{namespace}.{name}", encode(ModelSettings(namespace, name, **settings)))
+
+
+def names(catalog):
+    return [model.name for model in catalog.all()]
+
+
+def test_it_serves_the_models_of_its_namespace_that_name_it(catalog):
+    put(catalog, "a")
+    put(catalog, "b", gateway="default")
+    put(catalog, "c", gateway="public")
+    put(catalog, "d", namespace="test")
+    assert names(catalog) == ["a", "b"]
+
+
+def test_another_gateway_of_the_namespace_serves_the_others():
+    public = Catalog("prod", "public", lambda model: None)
+    put(public, "a")
+    put(public, "c", gateway="public")
+    assert names(public) == ["c"]
+
+
+def test_a_model_that_is_deleted_is_told_once_and_unknown_from_then_on(catalog, removed):
+    put(catalog, "a")
+    for _ in range(2):
+        catalog.put("prod.a", None)
+    assert removed == ["a"]
+    with pytest.raises(TailraceError) as refused:
+        catalog.get("a")
+    assert refused.value.code is ErrorCode.MODEL_NOT_FOUND
+
+
+def test_a_model_that_moves_to_another_gateway_is_not_told_as_deleted(catalog, removed):
+    put(catalog, "a")
+    put(catalog, "a", gateway="public")
+    assert (names(catalog), removed) == ([], [])
+
+
+def test_a_model_of_another_namespace_or_gateway_is_nobodys_loss_here(catalog, removed):
+    put(catalog, "a")
+    put(catalog, "c", gateway="public")
+    catalog.put("prod.c", None)
+    catalog.put("test.a", None)
+    assert (names(catalog), removed) == (["a"], [])
+
+
+def test_an_entry_that_cannot_be_read_changes_nothing(catalog, removed):
+    put(catalog, "a")
+    catalog.put("prod.a", b"{}")
+    assert (names(catalog), removed) == (["a"], [])
