@@ -1,18 +1,28 @@
 """What the harness promises to every other test of a real cluster, on each level."""
 
 import json
+import os
+import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import httpx
 import pytest
-from harness import images
-from harness.cluster import Cluster
+from harness import cgroups, images, launch
+from harness.cluster import API, NODE, Cluster
 from harness.errors import CommandError, WaitTimeoutError
+from harness.instances import FROM_VARIABLE, MOST, Instance
 from harness.kube import condition_of
+from harness.local import LocalCluster
+from harness.node_config import TUNABLES
+from harness.sandbox import PACKAGE_PARENT
+from harness.shell import output
 
 T = TypeVar("T")
 
@@ -195,6 +205,7 @@ def test_a_claim_is_bound_shared_by_the_nodes_writable_for_its_group_and_removed
     cluster.apply(
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": claim}, namespace
     )
+    cluster.wait("persistentvolumeclaim", "data", namespace, lambda seen: seen["status"]["phase"] == "Bound")
     cluster.apply([user_of_claim("writer", "node-1", "echo hello > /data/file; sleep 60")], namespace)
     cluster.apply([user_of_claim("reader", "node-2", "until cat /data/file; do sleep 0.1; done")], namespace)
     cluster.wait("pod", "reader", namespace, lambda seen: seen["status"]["phase"] == "Succeeded")
@@ -260,6 +271,84 @@ def test_a_node_that_is_frozen_or_cut_off_is_not_ready_until_it_goes_on(cluster,
     cluster.wait_node("node-2")
     after = cluster.get("pod", "stays", namespace)
     assert after is None or after["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What of a cluster, or of its making, can be seen on the host."""
+
+    of_cluster: list[str]
+    of_host: tuple[str, ...]
+
+    @classmethod
+    def of(cls, instance: Instance) -> "Traces":
+        mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(instance.folder) in line]
+        links = [line for line in output(["ip", "-o", "link"]).splitlines() if f" {instance.interface}@" in line]
+        routes = [line for line in output(["ip", "route"]).splitlines() if f"{instance.net}." in line]
+        groups = [str(group) for group in cgroups.existing(instance.cgroup_prefix)]
+        files = [str(path) for path in (instance.folder, instance.lock) if path.exists()]
+        settings = tuple(Path("/proc/sys", name).read_text() for name in SETTINGS)
+        return cls(
+            [*mounts, *links, *routes, *groups, *files],
+            (output(["iptables", "-S"]), output(["iptables", "-t", "nat", "-S"]), *settings),
+        )
+
+
+#: Settings of the machine that the kubelet, kube-proxy or we change somewhere.
+SETTINGS = [*TUNABLES, "net/ipv4/ip_forward", "net/netfilter/nf_conntrack_max"]
+
+
+def processes_of(cluster: LocalCluster) -> dict[int, str]:
+    """The host's numbers of all processes, and what they are."""
+    pids = [int((cluster.instance.folder / "keeper.pid").read_text()), *cluster.sandbox.processes()]
+    return {pid: command for pid in pids if (command := command_of(pid))}
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+@pytest.fixture
+def own_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the test's cluster take a number that nobody takes right after it."""
+    monkeypatch.setenv(FROM_VARIABLE, str(random.randint(MOST // 4, MOST - 4)))
+
+
+@pytest.mark.usefixtures("own_number")
+def test_a_cluster_that_is_stopped_leaves_nothing(cluster):
+    own = launch.start(NODE, archives=[images.base()])
+    before = Traces.of(own.instance)
+    with own.namespace(wait=False) as namespace:
+        own.apply(pod("left-behind", ["sleep", "300"]), namespace)
+        own.wait_condition("pod", "left-behind", namespace, "Ready")
+        running = processes_of(own)
+        assert any("sleep 300" in command for command in running.values())
+        assert any("containerd-shim" in command for command in running.values())
+    own.stop()
+    assert {pid: command for pid, command in running.items() if command_of(pid) == command} == {}
+    assert eventually(lambda: not Traces.of(own.instance).of_cluster, 5), Traces.of(own.instance)
+    assert before.of_cluster
+    assert Traces.of(own.instance).of_host == before.of_host
+    assert {node["metadata"]["name"] for node in cluster.objects("nodes")} == {"node-1", "node-2"}
+
+
+@pytest.mark.usefixtures("own_number")
+@pytest.mark.parametrize("level", [API, NODE])
+def test_a_cluster_whose_tests_are_killed_is_removed(level):
+    script = f"from harness import launch; c = launch.start({level!r}); print(c.instance.number, flush=True); input()"
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE_PARENT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as tests:
+        instance = Instance(int(tests.stdout.readline()))
+        running = processes_of(launch.attach(instance))
+        tests.kill()
+    assert any("kube-apiserver" in command for command in running.values())
+    assert eventually(lambda: not Traces.of(instance).of_cluster, 20), Traces.of(instance)
+    assert [command for pid, command in running.items() if command_of(pid) == command] == []
 
 
 def eventually(look: Callable[[], T], timeout_s: float) -> T:

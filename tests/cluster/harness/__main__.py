@@ -4,9 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import binaries, images, instances, launch
+from . import binaries, images, launch
 from .cluster import LEVELS, TWO_NODES
 from .errors import HarnessError
+from .sandbox import stop_detached
 
 
 def up(options: argparse.Namespace) -> None:
@@ -18,13 +19,16 @@ def up(options: argparse.Namespace) -> None:
 
 
 def down(options: argparse.Namespace) -> None:
-    """End all clusters of this user."""
-    print(f"ended: {launch.stop_running() or 'none ran'}")
+    """End the clusters that `up` started."""
+    stopping = list(launch.detached())
+    for instance in stopping:
+        stop_detached(instance)
+    print(f"ended: {[instance.number for instance in stopping] or 'none ran'}")
 
 
 def status(options: argparse.Namespace) -> None:
-    """List the clusters of this user."""
-    for instance in instances.running():
+    """List the clusters that `up` started."""
+    for instance in launch.detached():
         cluster = launch.attach(instance)
         nodes = {name: "running" if node.running else "down" for name, node in cluster.nodes.items()}
         print(f"{instance.number} {cluster.level} {cluster.kubeconfig} {nodes or ''}")
@@ -37,8 +41,8 @@ def build(options: argparse.Namespace) -> None:
 
 
 def load(options: argparse.Namespace) -> None:
-    """Load image archives into the nodes of all running clusters."""
-    for instance in instances.running():
+    """Load image archives into the nodes of the clusters that `up` started."""
+    for instance in launch.detached():
         for archive in options.image:
             launch.attach(instance).load_image(archive)
 

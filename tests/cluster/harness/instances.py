@@ -4,6 +4,7 @@ A number belongs to whoever holds the lock on its file; the cluster's keeper doe
 keeper left behind is removed by the next one to take the number.
 """
 
+import contextlib
 import fcntl
 import ipaddress
 import json
@@ -18,6 +19,8 @@ from .errors import UnavailableError
 
 MOST = 64
 FIRST_RANGE = 128
+#: The lowest number to take, for who wants to tell an own cluster from one that took its number right afterwards.
+FROM_VARIABLE = "TAILRACE_CLUSTER_FROM"
 #: Wider routes than this (a VPN's 10.0.0.0/8) stay in force for all but the cluster's own range.
 NARROW_PREFIX = 12
 
@@ -92,8 +95,7 @@ class Instance:
 
 def take(*, network: bool) -> tuple[Instance, int]:
     """A free number and the descriptor of its lock, to be handed to the keeper; `network`: its addresses are free."""
-    root().mkdir(parents=True, exist_ok=True)
-    for number in range(MOST):
+    for number in range(int(os.environ.get(FROM_VARIABLE, "0")), MOST):
         instance = Instance(number)
         descriptor = try_lock(instance.lock)
         if descriptor is None:
@@ -109,7 +111,7 @@ def take(*, network: bool) -> tuple[Instance, int]:
 
 def try_lock(path: Path) -> int | None:
     """A descriptor that holds the lock, or None; the file must still be the one of that name when the lock is ours."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
@@ -118,6 +120,14 @@ def try_lock(path: Path) -> int | None:
         pass
     os.close(descriptor)
     return None
+
+
+def open_lock(path: Path) -> int:
+    """The lock's file, made if need be; its folder may go at any moment with the last cluster that was."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 def release(instance: Instance, descriptor: int) -> None:
@@ -133,11 +143,20 @@ def release(instance: Instance, descriptor: int) -> None:
 def running() -> Iterator[Instance]:
     """The numbers whose lock is held: their clusters run, or are being started or stopped."""
     for path in sorted(root().glob("*.lock")):
-        descriptor = try_lock(path)
-        if descriptor is None:
+        if is_locked(path):
             yield Instance(int(path.stem))
-        else:
-            os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds a lock; asks without taking it from anybody."""
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def is_free(network: str) -> bool:

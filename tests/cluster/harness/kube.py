@@ -115,6 +115,8 @@ class Kube:
             yield name
         finally:
             self.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+            # The namespace's own deletion of them begins after 5 s, and lets them take their time.
+            self.kubectl("delete", "pods", "--all", "-n", name, "--grace-period=1", "--wait=false", check=False)
             if wait:
                 self.wait("namespace", name, None, lambda seen: seen is None, NAMESPACE_GONE_S)
 

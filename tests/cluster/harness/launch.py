@@ -1,13 +1,15 @@
 """Starts clusters, and finds those that run."""
 
+import contextlib
 import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from . import assets, images, instances, network, packages, shell, system
 from .cluster import API, EXTERNAL, NODE, TWO_NODES, Cluster, ExternalCluster
@@ -40,7 +42,9 @@ def start(level: str, *, detached: bool = False, archives: Sequence[Path] = ()) 
     keeper = Keeper(instance, lock, namespaces=nodes, detached=detached)
     try:
         ports = Ports() if nodes else Ports.free()
-        (instance.folder / DESCRIPTION).write_text(json.dumps({"level": level, "ports": vars(ports)}))
+        (instance.folder / DESCRIPTION).write_text(
+            json.dumps({"level": level, "ports": vars(ports), "detached": detached})
+        )
         cluster = assemble(instance, level, ports, programs, keeper)
         bring_up(cluster, loaded)
     except BaseException as error:
@@ -93,15 +97,28 @@ def external(kubeconfig: Path) -> Cluster:
 
 def attach(instance: Instance) -> LocalCluster:
     """A cluster that another process started."""
-    try:
-        described = json.loads((instance.folder / DESCRIPTION).read_text())
-    except FileNotFoundError as error:
-        raise HarnessError(f"cluster {instance.number} is just starting or ending") from error
+    described = description(instance)
     programs = assets.find(assets.NODE_LEVEL if NODES[described["level"]] else assets.API_LEVEL)
     cluster = assemble(instance, described["level"], Ports(**described["ports"]), programs, None)
     for node in cluster.nodes.values():
         node.attach()
     return cluster
+
+
+def description(instance: Instance) -> dict[str, Any]:
+    """What a running cluster was started as."""
+    try:
+        return dict(json.loads((instance.folder / DESCRIPTION).read_text()))
+    except (FileNotFoundError, ValueError) as error:
+        raise HarnessError(f"cluster {instance.number} is just starting or ending") from error
+
+
+def detached() -> Iterator[Instance]:
+    """The clusters that stay until they are ended; those of running tests are theirs."""
+    for instance in instances.running():
+        with contextlib.suppress(HarnessError):
+            if description(instance)["detached"]:
+                yield instance
 
 
 def bring_up(cluster: LocalCluster, archives: Sequence[Path]) -> None:
@@ -155,12 +172,3 @@ def start_provisioner(cluster: LocalCluster) -> None:
     argv = [sys.executable, "-m", "harness.provisioner", volumes]
     env = {**cluster.environment(), "PYTHONPATH": str(PACKAGE_PARENT), "KUBECTL": str(cluster.kubectl_path)}
     cluster.sandbox.start("provisioner", argv, env)
-
-
-def stop_running() -> list[int]:
-    """End all clusters of this user; their numbers."""
-    stopped = []
-    for instance in instances.running():
-        attach(instance).stop()
-        stopped.append(instance.number)
-    return stopped
