@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 import yaml
 from harness.cluster import Cluster
+from harness.errors import CommandError
 
 WORKSPACE_ROOT = Path(__file__).parents[2]
 RELEASE = "tailrace"
@@ -196,6 +197,16 @@ def install_crds(cluster: Cluster) -> None:
         cluster.apply(file.read_text())
     for name in ("streamingmodels.tailrace.dev", "streaminggateways.tailrace.dev"):
         cluster.wait_condition("crd", name, None, "Established")
+        eventually(lambda name=name: _is_served(cluster, name), what=f"{name} are served")
+
+
+def _is_served(cluster: Cluster, plural: str) -> bool:
+    """A new schema takes a moment during which the API server refuses to list."""
+    try:
+        cluster.kubectl("get", plural, "-A")
+    except CommandError:
+        return False
+    return True
 
 
 @contextmanager
