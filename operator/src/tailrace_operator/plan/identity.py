@@ -1,7 +1,8 @@
 """Which object a manifest is about, and whether what bears its name is ours.
 
 Ours is what the resource at hand owns, by uid. Labels alone prove nothing: anybody can set them, and a model that was
-deleted and made anew has another uid than the owner of what the garbage collector has not removed yet.
+deleted and made anew has another uid than the owner of what the garbage collector has not removed yet. Only of what
+is meant to outlive its owner, and so has none, the labels must tell.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Self
 
-from tailrace_operator.resources.model import GROUP
+from tailrace_operator.render.metadata import MANAGED
+from tailrace_operator.resources.metadata import GROUP
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,6 +33,10 @@ class Ref:
         return f"{self.kind} {self.name}"
 
 
+#: What may be kept when its owner goes, for the next one of the same name.
+_KEPT = ("PersistentVolumeClaim",)
+
+
 class Ownership(Enum):
     """Whose an object is."""
 
@@ -47,5 +53,12 @@ def ownership(observed: Mapping[str, Any], owner_uid: str) -> Ownership:
     owners = observed["metadata"].get("ownerReferences") or []
     if any(owner.get("uid") == owner_uid for owner in owners):
         return Ownership.OURS
+    if not owners and observed["kind"] in _KEPT and _is_marked(observed):
+        return Ownership.OURS
     made_by_us = any(str(owner.get("apiVersion", "")).startswith(f"{GROUP}/") for owner in owners)
     return Ownership.LEFTOVER if made_by_us else Ownership.FOREIGN
+
+
+def _is_marked(observed: Mapping[str, Any]) -> bool:
+    labels = observed["metadata"].get("labels") or {}
+    return all(labels.get(label) == value for label, value in MANAGED.items())
