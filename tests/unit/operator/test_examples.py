@@ -13,7 +13,7 @@ import yaml
 from tailrace_operator.crds import structural_schema
 from tailrace_operator.render import RenderSettings, default_gateway, render, render_gateway
 from tailrace_operator.resources import StreamingGateway, StreamingModel
-from tailrace_operator.resources.files import load_models
+from tailrace_operator.resources.files import load
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -29,7 +29,7 @@ def as_plain_dict(pairs):
 
 
 def rendered(file):
-    (model,) = load_models([file])
+    (model,) = load([file]).models
     stable = model.metadata.model_copy(update={"creation_timestamp": "2026-01-01T00:00:00Z"})
     model = model.model_copy(update={"metadata": stable})
     result = render(model, RenderSettings())

@@ -2,7 +2,7 @@
 # ruff: noqa: E501 - a file and what is said about it, side by side
 
 import pytest
-from tailrace_operator.resources.files import FileError, load_models
+from tailrace_operator.resources.files import FileError, load
 
 GOOD = """\
 apiVersion: tailrace.dev/v1alpha1
@@ -24,12 +24,12 @@ def write(tmp_path, text):
 
 def complaint(tmp_path, text):
     with pytest.raises(FileError) as caught:
-        load_models([write(tmp_path, text)])
+        load([write(tmp_path, text)])
     return str(caught.value).replace(str(tmp_path) + "/", "")
 
 
 def test_a_good_file_with_two_documents_and_empty_ones(tmp_path):
-    models = load_models([write(tmp_path, f"---\n---\n{GOOD}---\n{GOOD.replace('echo', 'other')}---\n")])
+    models = load([write(tmp_path, f"---\n---\n{GOOD}---\n{GOOD.replace('echo', 'other')}---\n")]).models
 
     assert [model.metadata.name for model in models] == ["echo", "other"]
     assert models[0].metadata.creation_timestamp is not None
@@ -47,7 +47,7 @@ def test_a_good_file_with_two_documents_and_empty_ones(tmp_path):
         (GOOD.replace("  name: echo\n", "  nme: echo\n"), "model.yaml:3: metadata.name: is required"),
         (GOOD.replace("name: echo", "name: Echo.1"), "model.yaml:4: metadata.name: metadata.name must be a DNS label (a-z, 0-9 and '-') of at most 40 characters"),
         (GOOD.replace("kind: StreamingModel", "kind: StreamingModels"), "model.yaml:2: kind: 'StreamingModels' is not known here; did you mean StreamingModel?"),
-        (GOOD.replace("kind: StreamingModel", "kind: Deployment"), "model.yaml:2: kind: 'Deployment' is not known here; only StreamingModel can be run; leave this object out"),
+        (GOOD.replace("kind: StreamingModel", "kind: Deployment"), "model.yaml:2: kind: 'Deployment' is not known here; only StreamingModel and StreamingGateway can be run; leave this object out"),
         (GOOD.replace("kind: StreamingModel\n", ""), "model.yaml:1: kind: is required: write kind: StreamingModel"),
         (GOOD.replace("v1alpha1", "v1"), "model.yaml:1: apiVersion: 'tailrace.dev/v1' is not known here; did you mean tailrace.dev/v1alpha1?"),
         (GOOD + "  engine: {}\n", "model.yaml:9: spec.engine: is there twice: remove one of them"),
@@ -81,9 +81,9 @@ def test_every_wrong_field_has_a_line_of_its_own(tmp_path):
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileError, match=r"missing\.yaml: cannot be read"):
-        load_models([tmp_path / "missing.yaml"])
+        load([tmp_path / "missing.yaml"])
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(FileError, match="is no text file"):
-        load_models([tmp_path / "binary"])
+        load([tmp_path / "binary"])
     with pytest.raises(FileError, match="cannot be read"):
-        load_models([tmp_path])
+        load([tmp_path])

@@ -17,6 +17,7 @@ from tailrace_operator.local.reports import WorkerBoard
 from tailrace_operator.local.supervisor import after, ended, restart_delay_s
 from tailrace_operator.local.troubles import LogWatch
 from tailrace_operator.local.welcome import welcome
+from tailrace_operator.resources.files import Loaded
 from tailrace_protocol.reports import WorkerReport
 from tailrace_protocol.subjects import ModelKey
 
@@ -81,28 +82,28 @@ def test_simulated_workers_need_no_vllm(make, options):
     ],
 )
 def test_what_a_cluster_would_do_is_said_in_one_line(make, spec, says):
-    assert beyond_local([make.model(**spec)]) == says
+    assert beyond_local(Loaded([make.model(**spec)], [])) == says
 
 
 def test_a_missing_model_directory_names_the_command_that_makes_it(make, options):
     spec = make.vllm()
     with pytest.raises(PreflightError, match=r"model\.source\.path: .*/models/m does not exist: put config\.json"):
-        check([make.model(**spec)], options)
+        check(Loaded([make.model(**spec)], []), options)
     (options.model_root / "m").mkdir(parents=True)
     with pytest.raises(PreflightError, match=r"has no config\.json"):
-        check([make.model(**spec)], options)
+        check(Loaded([make.model(**spec)], []), options)
     spec["model"]["source"]["path"] = "smollm2-135m-instruct"
     with pytest.raises(PreflightError, match=r"make it with `make model` \(.*python scripts/prepare_model\.py"):
-        check([make.model(**spec)], options)
+        check(Loaded([make.model(**spec)], []), options)
 
 
 def test_a_missing_environment_names_its_command(make, options):
     (options.model_root / "m").mkdir(parents=True)
     (options.model_root / "m" / "config.json").touch()
     with pytest.raises(PreflightError, match="make worker-env"):
-        check([make.model(**make.vllm())], options)
+        check(Loaded([make.model(**make.vllm())], []), options)
     options.worker_python.touch()
-    check([make.model(**make.vllm())], options)
+    check(Loaded([make.model(**make.vllm())], []), options)
 
 
 def test_an_occupied_port_names_its_holder_and_the_remedy():
@@ -122,7 +123,7 @@ def test_an_occupied_port_names_its_holder_and_the_remedy():
 def test_one_namespace_at_a_time(make, options):
     models = [make.model(metadata={"namespace": "a"}), make.model(metadata={"namespace": "b"})]
     with pytest.raises(PreflightError, match="one gateway serves one namespace, not a and b"):
-        check(models, options)
+        check(Loaded(models, []), options)
 
 
 def test_two_runs_do_not_share_a_state_directory(tmp_path):

@@ -2,24 +2,12 @@
 
 import json
 
-import pytest
+from manifests import container, settings_in
 from tailrace_operator.render import RenderSettings, default_gateway, render, render_gateway
-from tailrace_operator.render.vllm import vllm_arguments
 from tailrace_protocol import subjects
-from tailrace_protocol.settings import GatewaySettings, ModelSettings, WorkerSettings
+from tailrace_protocol.settings import ModelSettings, WorkerSettings
 
 SETTINGS = RenderSettings()
-
-
-def container(deployment):
-    return deployment["spec"]["template"]["spec"]["containers"][0]
-
-
-def settings_in(config, kind):
-    import msgspec
-
-    (text,) = config["data"].values()
-    return msgspec.json.decode(text, type=kind)
 
 
 def test_the_queue_holds_the_waiting_and_the_running(make):
@@ -90,46 +78,6 @@ def test_the_longest_names_make_valid_objects(make):
     assert all(len(name) <= 63 - len("-0123456789") for name in names)
 
 
-@pytest.mark.parametrize(
-    ("vllm", "arguments"),
-    [
-        ({}, "--dtype auto --max-num-seqs 128 --tensor-parallel-size 1 --enable-prefix-caching"),
-        (
-            {"contextLength": 2048, "dtype": "float32", "maxStreams": 8, "prefixCaching": False},
-            "--max-model-len 2048 --dtype float32 --max-num-seqs 8 --tensor-parallel-size 1 --no-enable-prefix-caching",
-        ),
-        (
-            {"toolCallParser": "hermes", "reasoningParser": "deepseek_r1", "extraArgs": ["--enforce-eager"]},
-            """--dtype auto --max-num-seqs 128 --tensor-parallel-size 1 --enable-prefix-caching
-            --enable-auto-tool-choice --tool-call-parser hermes --reasoning-parser deepseek_r1 --enforce-eager""",
-        ),
-    ],
-)
-def test_vllm_is_given_what_vllm_serve_would_be(make, vllm, arguments):
-    model = make.model(**make.vllm(**vllm))
-
-    begin = ["--model", "/models/m", "--served-model-name", "echo"]
-    assert vllm_arguments(model, model.spec.engine.vllm, SETTINGS) == begin + arguments.split()
-
-
-@pytest.mark.parametrize(
-    ("source", "first", "offline"),
-    [
-        ({"path": "a/b"}, ["--model", "/models/a/b"], True),
-        ({"path": "/data/m"}, ["--model", "/data/m"], True),
-        ({"hf": {"repo": "o/n", "revision": "abc"}}, ["--model", "o/n", "--revision", "abc"], False),
-    ],
-)
-def test_where_the_weights_come_from(make, source, first, offline):
-    model = make.model(model={"source": source}, engine={"vllm": {}})
-    config, deployment, _ = render(model, SETTINGS).manifests
-
-    assert settings_in(config, WorkerSettings).vllm.args[: len(first)] == first
-    assert ({"name": "HF_HUB_OFFLINE", "value": "1"} in container(deployment)["env"]) is offline
-    mounts = {mount["mountPath"] for mount in container(deployment)["volumeMounts"]}
-    assert (first[1] in mounts) is offline
-
-
 def test_a_worker_is_told_everything_in_seconds(make):
     model = make.model(
         engine={"simulated": {"tokensPerSecond": 20, "firstToken": "250ms", "maxStreams": 9}},
@@ -198,38 +146,6 @@ def test_children_are_owned_once_the_model_is_stored(make):
         assert (owner["kind"], owner["uid"], owner["controller"]) == ("StreamingGateway", "g", True)
     owners = default_gateway("default", [stored, other])["metadata"]["ownerReferences"]
     assert [(owner["uid"], owner["controller"]) for owner in owners] == [("u1", False), ("u2", False)]
-
-
-def test_a_gateway_is_told_what_its_resource_says(make):
-    gateway = make.gateway(
-        "edge",
-        replicas=3,
-        limits={"maxBodyBytes": "16Mi", "maxUnsentBytes": "1Mi"},
-        heartbeat="5s",
-        drain={"deadline": "1m"},
-    )
-    config, deployment, service, *_ = render_gateway(gateway, [], SETTINGS)
-    settings = settings_in(config, GatewaySettings)
-
-    assert (settings.gateway, settings.max_body_bytes, settings.max_unsent_bytes) == ("edge", 16 * 2**20, 2**20)
-    assert (settings.heartbeat_s, settings.drain_s, settings.shutdown_s) == (5, 60, 10)
-    assert (settings.nats.user, settings.nats.system_user) == ("gateway", "advisory")
-    assert service["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
-    assert deployment["spec"]["replicas"] == 3
-    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 60 + 10 + 15
-
-
-def test_a_new_model_restarts_no_gateway(make):
-    one, two = make.model(limits={"maxBodyBytes": "1Mi"}), make.model("other", limits={"maxBodyBytes": "16Mi"})
-
-    assert render_gateway(make.gateway(), [one], SETTINGS) == render_gateway(make.gateway(), [one, two], SETTINGS)
-
-
-def test_a_foreign_broker_has_no_advisories(make):
-    settings = RenderSettings(nats_advisories=False)
-    config, *_ = render_gateway(make.gateway(), [make.model()], settings)
-
-    assert settings_in(config, GatewaySettings).nats.system_user == ""
 
 
 def test_no_password_is_rendered(make):

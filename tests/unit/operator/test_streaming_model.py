@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 from tailrace_operator.resources import StreamingModel
-from tailrace_operator.resources.engine import TYPED_ARGUMENTS
+from tailrace_operator.resources.vllm import TYPED_ARGUMENTS
 from tailrace_protocol.settings import ChunkingSettings, ModelSettings, NatsSettings, TimeoutSettings, WorkerSettings
 
 
@@ -52,7 +52,7 @@ def test_exactly_one_source(make):
     assert one.spec.model.source.hf.revision == "main"
     for source in ({}, {"path": "m", "hf": {"repo": "o/n"}}):
         document = make.document(model={"source": source}, engine={"vllm": {}})
-        assert "exactly one of path and hf" in faults(document)[0]
+        assert "exactly one of path, hf, pvc, s3 and http" in faults(document)[0]
 
 
 def test_vllm_needs_a_model_and_simulated_has_none(make):
@@ -70,7 +70,7 @@ def test_tensor_parallelism_fits_the_gpus(make):
     spec = {**make.vllm(tensorParallelSize=2), "resources": {"gpu": {"count": 2}}}
     assert make.model(**spec)
     spec["resources"]["gpu"]["count"] = 1
-    assert "tensorParallelSize must not exceed resources.gpu.count" in faults(make.document(**spec))[0]
+    assert "must not exceed resources.gpu.count" in faults(make.document(**spec))[0]
 
 
 @pytest.mark.parametrize("field", ["firstToken", "betweenTokens"])
@@ -90,7 +90,7 @@ def test_extra_args_do_not_repeat_typed_fields(make, flag):
 
 
 def test_extra_args_may_hold_anything_else(make):
-    arguments = ["--enforce-eager", "--block-size=32", "--model-loader-extra-config={}", "--hf-overrides", "{}"]
+    arguments = ["--disable-log-stats", "--block-size=32", "--model-loader-extra-config={}", "--hf-overrides", "{}"]
     assert make.model(**make.vllm(extraArgs=arguments)).spec.engine.vllm.extra_args == arguments
 
 

@@ -19,16 +19,15 @@ from tailrace_operator.local.preflight import PreflightError, check, check_ports
 from tailrace_operator.local.stack import LocalStack
 from tailrace_operator.local.terminal import Terminal
 from tailrace_operator.local.welcome import welcome
-from tailrace_operator.resources import StreamingModel
-from tailrace_operator.resources.files import FileError, load_models
+from tailrace_operator.resources.files import FileError, Loaded, load
 
 _EXPECTED = (FileError, PreflightError, AlreadyRunningError, BrokerFailedError, BrokerRefusedError, TailraceError)
 
 
-async def serve(models: Sequence[StreamingModel], options: LocalOptions, terminal: Terminal) -> None:
+async def serve(loaded: Loaded, options: LocalOptions, terminal: Terminal) -> None:
     """Run the models until a signal; a second signal kills what still drains."""
     stop = asyncio.Event()
-    stack = LocalStack(models, options, terminal.say)
+    stack = LocalStack(loaded, options, terminal.say)
 
     def on_signal() -> None:
         if stop.is_set():
@@ -44,7 +43,7 @@ async def serve(models: Sequence[StreamingModel], options: LocalOptions, termina
         await _unless(stop, stack.start())
         await _unless(stop, stack.wait_ready())
         if not stop.is_set():
-            terminal.print("\n" + welcome(models, options.ports, _shown(options.python)) + "\n")
+            terminal.print("\n" + welcome(loaded.models, options.ports, _shown(options.python)) + "\n")
         await stop.wait()
     finally:
         await stack.stop()
@@ -105,16 +104,16 @@ def _up(arguments: argparse.Namespace) -> None:
         gateways=arguments.gateways,
         worker_python=arguments.worker_python.absolute(),
     )
-    models = load_models(arguments.files)
+    loaded = load(arguments.files)
     with sole_run(options.state_dir):
-        check(models, options)
-        if missing := beyond_local(models):
+        check(loaded, options)
+        if missing := beyond_local(loaded):
             terminal.say(missing)
-        asyncio.run(serve(models, options, terminal))
+        asyncio.run(serve(loaded, options, terminal))
 
 
 def _needs(arguments: argparse.Namespace) -> None:
-    models = load_models(arguments.files)
+    models = load(arguments.files).models
     check_ports(LocalOptions(port=arguments.port, gateways=arguments.gateways))
     print("vllm" if models_need_vllm(models) else "nothing")
 

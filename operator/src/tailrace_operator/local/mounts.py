@@ -1,7 +1,7 @@
 """A pod's volumes as directories of this machine, and its paths rewritten to them.
 
-A container sees `/etc/tailrace/worker.json`; a process sees the file where it really lies. Only whole paths below a
-mount are rewritten, in commands, variables and the strings of mounted JSON files.
+A container sees `/etc/tailrace/worker.json`; a process sees the file where it really lies. Whole paths below a mount
+are rewritten, also after a name (`adapter=/models/a`), in commands, variables and the strings of mounted JSON files.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tailrace_operator.render import Manifest
+from tailrace_operator.resources.pod import VOLUME_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,9 @@ class Mounts:
 
     @classmethod
     def of(cls, pod: Manifest, places: Places) -> "Mounts":
-        """The mounts of the pod's only container; temporary directories are the machine's own."""
-        volumes = {volume["name"]: places.directory(volume) for volume in pod["volumes"] if "emptyDir" not in volume}
+        """The mounts of the pod's main container. Temporary directories are the machine's own, others' unknown."""
+        ours = [v for v in pod["volumes"] if v["name"].startswith(VOLUME_PREFIX) and "emptyDir" not in v]
+        volumes = {volume["name"]: places.directory(volume) for volume in ours}
         mounts = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] in volumes]
         return cls({mount["mountPath"]: volumes[mount["name"]] for mount in mounts})
 
@@ -58,17 +60,22 @@ class Mounts:
                 return value
 
     def write_config(self, config: Manifest, places: Places) -> None:
-        """Put a ConfigMap's JSON files where its volume is."""
+        """Put a ConfigMap's files where its volume is, with the paths in JSON files rewritten."""
         directory = places.configs / str(config["metadata"]["name"])
         directory.mkdir(parents=True, exist_ok=True)
         for name, text in config["data"].items():
-            (directory / name).write_text(json.dumps(self.rewritten(json.loads(text)), indent=2) + "\n")
+            is_json = name.endswith(".json")
+            (directory / name).write_text(self._rewritten_json(text) if is_json else text)
+
+    def _rewritten_json(self, text: str) -> str:
+        return json.dumps(self.rewritten(json.loads(text)), indent=2) + "\n"
 
     def _path(self, text: str) -> str:
+        name, equals, value = text.rpartition("=")
         for mount, directory in self.directories.items():
-            moved = _moved(text, mount, directory)
-            if moved != text:
-                return moved
+            moved = _moved(value, mount, directory)
+            if moved != value:
+                return name + equals + moved
         return text
 
 

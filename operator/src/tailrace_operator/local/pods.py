@@ -44,7 +44,8 @@ def with_own_config(deployment: Manifest, config: Manifest, number: int) -> tupl
 def _program(name: str, pod: Manifest, mounts: Mounts, python: Path, machine: Machine) -> Program:
     container = pod["containers"][0]
     command = [str(python) if part == "python" else part for part in mounts.rewritten(container["command"])]
-    env = {variable["name"]: mounts.rewritten(variable["value"]) for variable in container.get("env", [])}
+    given = [variable for variable in container.get("env", []) if "value" in variable]
+    env = {variable["name"]: mounts.rewritten(variable["value"]) for variable in given}
     return Program(
         name=name,
         command=command,

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from tailrace_operator.local.gateway import gateway_for
 from tailrace_operator.local.options import LocalOptions
 from tailrace_operator.local.ports import PortTakenError, check_free
+from tailrace_operator.render.weights import Weights, weights_of
 from tailrace_operator.resources import StreamingModel
+from tailrace_operator.resources.files import Loaded
 
 #: The model that `scripts/prepare_model.py` makes from a package's weights.
 SHIPPED_MODEL = "smollm2-135m-instruct"
@@ -15,17 +18,23 @@ class PreflightError(Exception):
     """Something is missing or taken; the message names it and the remedy."""
 
 
-def check(models: Sequence[StreamingModel], options: LocalOptions) -> None:
-    """Make sure that these models can run here.
+def check(loaded: Loaded, options: LocalOptions) -> None:
+    """Make sure that these resources can run here.
 
     Raises:
         PreflightError: with the first fault found.
     """
+    models = loaded.models
     namespaces = sorted({model.metadata.namespace for model in models})
     if len(namespaces) > 1:
         raise PreflightError(f"metadata.namespace: one gateway serves one namespace, not {' and '.join(namespaces)}")
+    try:
+        gateway_for(models, loaded.gateways)
+    except LookupError as error:
+        raise PreflightError(str(error)) from None
     check_ports(options)
     for model in models:
+        _check_sources(model)
         _check_directory(model, options)
     if models_need_vllm(models) and not options.worker_python.exists():
         raise PreflightError(f"no environment with vLLM ({options.worker_python}): make it with `make worker-env`")
@@ -40,6 +49,27 @@ def model_directories(models: Sequence[StreamingModel], model_root: Path) -> lis
     """Where the weights of the models with a `path` source lie on this machine."""
     sources = [model.spec.model.source.path for model in models if model.spec.model]
     return [model_root / path.removeprefix("/models/") for path in sources if path is not None]
+
+
+def _check_sources(model: StreamingModel) -> None:
+    for weights in weights_of(model):
+        fault = _source_fault(weights)
+        if fault:
+            raise PreflightError(f"{model.metadata.name}: {weights.field}: {fault}")
+    vllm = model.spec.engine.vllm
+    template = vllm.chat_template.path if vllm and vllm.chat_template else None
+    if template and not template.startswith("/") and model.spec.model and model.spec.model.source.hf:
+        fault = "vLLM itself downloads the model here, who knows where: use chatTemplate.inline"
+        raise PreflightError(f"{model.metadata.name}: spec.engine.vllm.chatTemplate.path: {fault}")
+
+
+def _source_fault(weights: Weights) -> str | None:
+    """What keeps weights from being read here; vLLM downloads adapters from the hub, but knows no revisions of them."""
+    if weights.source.path is None and weights.source.hf is None:
+        return "only path and hf can be run on this machine: use one of them"
+    if weights.role.startswith("adapter-") and weights.source.hf and weights.source.hf.revision != "main":
+        return "adapters of a revision can only be run on a cluster: use path, or revision main"
+    return None
 
 
 def _check_directory(model: StreamingModel, options: LocalOptions) -> None:

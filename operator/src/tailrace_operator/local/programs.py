@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from tailrace_operator.local.gateway import gateway_for, on_one_machine
 from tailrace_operator.local.options import LocalOptions
 from tailrace_operator.local.pods import Machine, programs_of, with_own_config
 from tailrace_operator.local.processes import Program
-from tailrace_operator.render import RenderSettings, default_gateway, render, render_gateway
+from tailrace_operator.render import RenderSettings, render, render_gateway
 from tailrace_operator.resources import StreamingGateway, StreamingModel
 
 #: The local gateways' patience with their clients when they stop, in seconds.
@@ -13,17 +14,21 @@ _GATEWAY_SHUTDOWN_S = 5.0
 
 
 def programs(
-    models: Sequence[StreamingModel], options: LocalOptions, broker_url: str
+    models: Sequence[StreamingModel],
+    options: LocalOptions,
+    broker_url: str,
+    gateways: Sequence[StreamingGateway] = (),
 ) -> tuple[list[Program], list[Program]]:
     """Gateways and workers of `models`; their settings files are written."""
+    gateway = on_one_machine(gateway_for(models, gateways))
     machine = Machine(options.places, options.logs)
     workers = [program for model in models for program in _workers(model, options, broker_url, machine)]
-    gateways = [
+    replicas = [
         program
         for number, port in enumerate(options.ports, start=1)
-        for program in _gateway(models, options, number, _settings(broker_url, port), machine)
+        for program in _gateway(gateway, options, number, _settings(broker_url, port), machine)
     ]
-    return gateways, workers
+    return replicas, workers
 
 
 def _workers(model: StreamingModel, options: LocalOptions, broker_url: str, machine: Machine) -> list[Program]:
@@ -33,17 +38,11 @@ def _workers(model: StreamingModel, options: LocalOptions, broker_url: str, mach
 
 
 def _gateway(
-    models: Sequence[StreamingModel], options: LocalOptions, number: int, settings: RenderSettings, machine: Machine
+    gateway: StreamingGateway, options: LocalOptions, number: int, settings: RenderSettings, machine: Machine
 ) -> list[Program]:
-    config, deployment, *_ = render_gateway(_one_of(models), models, settings)
+    config, deployment, *_ = render_gateway(gateway, (), settings)
     one, own = with_own_config(deployment, config, number)
     return programs_of(one, own, options.python, machine, first=number)
-
-
-def _one_of(models: Sequence[StreamingModel]) -> StreamingGateway:
-    """The default gateway with one replica, which stops at once: whoever runs it here waits for the prompt."""
-    document = default_gateway(models[0].metadata.namespace, models)
-    return StreamingGateway.parse({**document, "spec": {"replicas": 1, "drain": {"deadline": "0s"}}})
 
 
 def _settings(broker_url: str, port: int) -> RenderSettings:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
 from typing import Self
 
 from nats.aio.client import Client
@@ -23,7 +22,7 @@ from tailrace_operator.local.reports import WorkerBoard
 from tailrace_operator.local.supervisor import Say, Supervised, ended
 from tailrace_operator.local.troubles import LogWatch
 from tailrace_operator.render import RenderSettings, render
-from tailrace_operator.resources import StreamingModel
+from tailrace_operator.resources.files import Loaded
 
 _LOOK_EVERY_S = 0.5
 _RETRY_S = 1.0
@@ -32,13 +31,14 @@ _REMIND_AFTER_S = 10.0
 
 
 class LocalStack:
-    """Runs `models` on this machine. `say` is told every transition; nothing is left behind after `stop`."""
+    """Runs `loaded` on this machine. `say` is told every transition; nothing is left behind after `stop`."""
 
-    def __init__(self, models: Sequence[StreamingModel], options: LocalOptions, say: Say = lambda line: None) -> None:
-        self.models = list(models)
+    def __init__(self, loaded: Loaded, options: LocalOptions, say: Say = lambda line: None) -> None:
+        self.models = loaded.models
         self.options = options
         self.board = WorkerBoard()
         self.gateways: list[Supervised] = []
+        self._wanted_gateways = loaded.gateways
         self.workers: list[Supervised] = []
         self._say = say
         self._told_at = 0.0
@@ -103,7 +103,7 @@ class LocalStack:
             supervised.kill_now()
 
     async def _start_programs(self) -> None:
-        gateways, workers = programs(self.models, self.options, self.broker.url)
+        gateways, workers = programs(self.models, self.options, self.broker.url, self._wanted_gateways)
         self.gateways = [Supervised(program, self._reaper, self._tell) for program in gateways]
         self.workers = [Supervised(program, self._reaper, self._tell) for program in workers]
         for supervised in (*self.gateways, *self.workers):
@@ -114,7 +114,7 @@ class LocalStack:
 
     async def _apply(self) -> None:
         for model in self.models:
-            await apply(self.broker, render(model, RenderSettings()).broker)
+            await apply(self.broker, render(model, RenderSettings(local=True)).broker)
 
     async def _awaited(self) -> list[str]:
         """What does not serve yet."""

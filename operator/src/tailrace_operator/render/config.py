@@ -9,6 +9,7 @@ from tailrace_protocol.settings import NatsSettings
 from tailrace_operator.render.pods import Mounted
 from tailrace_operator.render.rendered import Manifest
 from tailrace_operator.render.settings import RenderSettings
+from tailrace_operator.resources.pod import VOLUME_PREFIX
 
 CONFIG_DIRECTORY = "/etc/tailrace"
 SECRETS_DIRECTORY = "/etc/tailrace-nats"
@@ -32,15 +33,17 @@ def digest_of(config: Manifest) -> str:
 
 def config_volume(name: str) -> Mounted:
     """The ConfigMap called `name` as a volume, and where it is mounted."""
-    volume = {"name": "config", "configMap": {"name": name}}
-    return volume, {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True}
+    volume = f"{VOLUME_PREFIX}config"
+    mount = {"name": volume, "mountPath": CONFIG_DIRECTORY, "readOnly": True}
+    return {"name": volume, "configMap": {"name": name}}, mount
 
 
 def secrets_volume(settings: RenderSettings, users: tuple[str, ...]) -> Mounted:
     """The broker passwords of `users` as files of that name, and where they are mounted."""
     items = [{"key": user, "path": user} for user in users]
     secret = {"secretName": settings.nats_secret, "items": items, "defaultMode": _READABLE_BY_GROUP}
-    return {"name": "nats", "secret": secret}, {"name": "nats", "mountPath": SECRETS_DIRECTORY, "readOnly": True}
+    volume = f"{VOLUME_PREFIX}nats"
+    return {"name": volume, "secret": secret}, {"name": volume, "mountPath": SECRETS_DIRECTORY, "readOnly": True}
 
 
 def nats_settings(user: str, settings: RenderSettings) -> NatsSettings:

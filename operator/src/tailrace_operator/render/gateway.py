@@ -8,6 +8,7 @@ from tailrace_protocol.settings import GatewaySettings, NatsSettings
 
 from tailrace_operator.render import config, pods
 from tailrace_operator.render.metadata import gateway_child, metadata, selector
+from tailrace_operator.render.overrides import with_overrides
 from tailrace_operator.render.policies import gateway_policy, workers_policy
 from tailrace_operator.render.rendered import Manifest
 from tailrace_operator.render.settings import RenderSettings
@@ -15,6 +16,7 @@ from tailrace_operator.resources import StreamingGateway, StreamingModel
 from tailrace_operator.resources.quantity import canonical
 
 SETTINGS_FILE = "gateway.json"
+CONTAINER = "gateway"
 USER = "gateway"
 ADVISORY_USER = "advisory"
 #: A rollout of gateways is stalled after this, in seconds: they start within a few.
@@ -60,6 +62,7 @@ def _nats(settings: RenderSettings) -> NatsSettings:
 
 def _deployment(gateway: StreamingGateway, described: Manifest, files: Manifest, settings: RenderSettings) -> Manifest:
     template = pods.template(described, _pod(gateway, described, settings), config.digest_of(files))
+    template = with_overrides(template, gateway.spec.pod, CONTAINER)
     strategy = {"maxSurge": 1, "maxUnavailable": 0}
     return pods.deployment(described, gateway.spec.replicas, template, strategy, _PROGRESS_S)
 
@@ -85,7 +88,7 @@ def _pod(gateway: StreamingGateway, described: Manifest, settings: RenderSetting
 def _container(gateway: StreamingGateway, mounts: list[Manifest], settings: RenderSettings) -> Manifest:
     command = ["python", "-m", "tailrace_gateway", "--settings", f"{config.CONFIG_DIRECTORY}/{SETTINGS_FILE}"]
     wanted = gateway.spec.resources
-    return pods.container("gateway", settings.gateway_image, command, mounts, settings) | {
+    return pods.container(CONTAINER, settings.gateway_image, command, mounts, settings) | {
         "ports": [{"name": "http", "containerPort": settings.gateway_port}],
         "resources": {
             "requests": {"cpu": canonical(wanted.cpu), "memory": canonical(wanted.memory)},

@@ -6,11 +6,14 @@ import math
 from tailrace_operator.render.metadata import selector
 from tailrace_operator.render.rendered import Manifest
 from tailrace_operator.render.settings import RenderSettings
+from tailrace_operator.resources.pod import VOLUME_PREFIX
 
 #: User and group of every process of ours; what volumes hold is made readable for the group.
 USER_ID = 65532
 #: What a pod may take beyond its own deadline before it is killed, in seconds.
 GRACE_MARGIN_S = 15
+#: What a container has no home for: its user has no entry, and its root file system is read-only.
+HOME = ({"name": "HOME", "value": "/tmp"}, {"name": "USER", "value": "tailrace"})  # noqa: S108 - in the pod
 #: Versions of a Deployment that are kept to go back to.
 _HISTORY = 3
 #: A path is mounted by a volume and a mount of the same name.
@@ -97,4 +100,5 @@ def probe(path: str, port: str, *, every_s: int, failures: int, timeout_s: int =
 
 def temporary() -> Mounted:
     """Room for temporary files: the root file system cannot be written to."""
-    return {"name": "tmp", "emptyDir": {}}, {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - in the pod
+    name = f"{VOLUME_PREFIX}tmp"
+    return {"name": name, "emptyDir": {}}, {"name": name, "mountPath": "/tmp"}  # noqa: S108 - in the pod

@@ -11,22 +11,24 @@ from tailrace_protocol.settings import (
 )
 
 from tailrace_operator.render import config, pods
+from tailrace_operator.render.fetch import fetch_containers, fetch_files
 from tailrace_operator.render.metadata import metadata, worker_child
+from tailrace_operator.render.overrides import with_overrides
+from tailrace_operator.render.placement import placement, shared_memory, worker_resources
 from tailrace_operator.render.rendered import Manifest
 from tailrace_operator.render.settings import RenderSettings
-from tailrace_operator.render.vllm import model_directory, vllm_arguments
+from tailrace_operator.render.vllm import CHAT_TEMPLATE_FILE, vllm_arguments
+from tailrace_operator.render.weights import directory_of, downloads_of, downloads_volume, volumes_for, weights_of
 from tailrace_operator.resources import StreamingModel
-from tailrace_operator.resources.quantity import canonical
 
 SETTINGS_FILE = "worker.json"
 USER = "worker"
+CONTAINER = "worker"
 METRICS_PORT = "metrics"
 #: How often a loading worker is asked whether it has finished, in seconds.
 _STARTUP_EVERY_S = 2
 #: What scheduling and pulling images may take beyond a worker's own start, in seconds.
 _SCHEDULING_MARGIN_S = 300.0
-#: What a container has no home for, since its user has no entry and its root file system is read-only.
-_HOME = {"HOME": "/tmp", "USER": "tailrace"}  # noqa: S108 - in the pod
 
 
 def worker_settings(model: StreamingModel, settings: RenderSettings) -> WorkerSettings:
@@ -54,12 +56,26 @@ def worker_settings(model: StreamingModel, settings: RenderSettings) -> WorkerSe
 def worker_manifests(model: StreamingModel, settings: RenderSettings) -> tuple[Manifest, ...]:
     """The workers' ConfigMap, Deployment and disruption budget."""
     described = metadata(worker_child(model.key.name), "worker", model)
-    files = config.config_map(described, {SETTINGS_FILE: config.as_file(worker_settings(model, settings))})
+    files = config.config_map(described, _files(model, settings))
     template = pods.template(described, _pod(model, settings, described["name"]), config.digest_of(files))
+    template = with_overrides(template, model.spec.pod, CONTAINER)
     rollout = {"maxSurge": model.spec.rollout.max_surge, "maxUnavailable": model.spec.rollout.max_unavailable}
     progress_s = model.spec.startup.deadline.seconds + _SCHEDULING_MARGIN_S
     deployment = pods.deployment(described, model.spec.replicas, template, rollout, progress_s)
     return files, deployment, pods.disruption_budget(described)
+
+
+def _files(model: StreamingModel, settings: RenderSettings) -> dict[str, str]:
+    """The worker's settings, its chat template, and what its downloads are told where it makes them itself."""
+    files = {SETTINGS_FILE: config.as_file(worker_settings(model, settings))}
+    vllm = model.spec.engine.vllm
+    if vllm and vllm.chat_template and vllm.chat_template.inline:
+        files[CHAT_TEMPLATE_FILE] = vllm.chat_template.inline
+    return files if _is_cached(model) else files | fetch_files(model, settings)
+
+
+def _is_cached(model: StreamingModel) -> bool:
+    return model.spec.model is not None and model.spec.model.cache is not None
 
 
 def _timeouts(model: StreamingModel) -> TimeoutSettings:
@@ -73,19 +89,32 @@ def _timeouts(model: StreamingModel) -> TimeoutSettings:
 
 
 def _pod(model: StreamingModel, settings: RenderSettings, config_name: str) -> Manifest:
-    mounted = [config.config_volume(config_name), config.secrets_volume(settings, (USER,)), pods.temporary()]
-    mounted += _model_volumes(model, settings)
+    read = [config.config_volume(config_name), config.secrets_volume(settings, (USER,)), pods.temporary()]
+    mounted = [*read, *shared_memory(model), *volumes_for(model, settings)]
     container = _container(model, [mount for _, mount in mounted], settings)
     deadline_s = model.spec.drain.deadline.seconds
     spec = pods.pod(container, [volume for volume, _ in mounted], deadline_s, settings)
-    return spec | ({"nodeSelector": model.spec.node_selector} if model.spec.node_selector else {})
+    return spec | _downloads(model, read, settings) | placement(model) | _runtime(model)
+
+
+def _downloads(model: StreamingModel, read: list[pods.Mounted], settings: RenderSettings) -> Manifest:
+    """Without a cache, each worker fetches its weights before it starts."""
+    if _is_cached(model) or not downloads_of(model, settings):
+        return {}
+    mounts = [mount for _, mount in (*read, downloads_volume(model, read_only=False))]
+    return {"initContainers": fetch_containers(model, mounts, settings)}
+
+
+def _runtime(model: StreamingModel) -> Manifest:
+    gpu = model.spec.resources.gpu
+    return {"runtimeClassName": gpu.runtime_class_name} if gpu and gpu.runtime_class_name else {}
 
 
 def _container(model: StreamingModel, mounts: list[Manifest], settings: RenderSettings) -> Manifest:
     command = ["python", "-m", "tailrace_worker", "--settings", f"{config.CONFIG_DIRECTORY}/{SETTINGS_FILE}"]
     return (
-        pods.container("worker", _image(model, settings), command, mounts, settings)
-        | {"env": _environment(model, settings), "resources": _resources(model)}
+        pods.container(CONTAINER, _image(model, settings), command, mounts, settings)
+        | {"env": _environment(model, settings), "resources": worker_resources(model)}
         | (_probed(model, settings) if settings.worker_http_port else {})
     )
 
@@ -107,26 +136,10 @@ def _probed(model: StreamingModel, settings: RenderSettings) -> Manifest:
     }
 
 
-def _model_volumes(model: StreamingModel, settings: RenderSettings) -> list[tuple[Manifest, Manifest]]:
-    directory = model_directory(model.spec.model.source, settings) if model.spec.model else None
-    if directory is None:
-        return []
-    volume = {"name": "model", "hostPath": {"path": directory, "type": "Directory"}}
-    return [(volume, {"name": "model", "mountPath": directory, "readOnly": True})]
-
-
 def _environment(model: StreamingModel, settings: RenderSettings) -> list[Manifest]:
     """The user's variables; weights that lie in a directory need no hub, and must not wait for one."""
-    variables = {} if settings.local else dict(_HOME)
-    variables |= {"HF_HUB_OFFLINE": "1"} if model.spec.model and model.spec.model.source.path else {}
-    variables |= {variable.name: variable.value for variable in model.spec.env}
-    return [{"name": name, "value": value} for name, value in variables.items()]
-
-
-def _resources(model: StreamingModel) -> Manifest:
-    wanted = model.spec.resources
-    requests = {"cpu": wanted.cpu, "memory": wanted.memory}
-    limits = {"memory": wanted.memory}
-    gpus = {wanted.gpu.resource_name: str(wanted.gpu.count)} if wanted.gpu else {}
-    amounts = {"requests": requests, "limits": limits}
-    return {kind: {name: canonical(v) for name, v in some.items() if v} | gpus for kind, some in amounts.items()}
+    ours = [] if settings.local else [dict(variable) for variable in pods.HOME]
+    lying = model.spec.model and directory_of(weights_of(model)[0], settings)
+    offline = [{"name": "HF_HUB_OFFLINE", "value": "1"}] if lying else []
+    given = [{"name": variable.name, "value": variable.value} for variable in model.spec.env]
+    return list({variable["name"]: variable for variable in (*ours, *offline, *given)}.values())

@@ -34,14 +34,28 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Transition:
+    """One condition on how a block may change, as CEL over `self` and `oldSelf`; only an API server can see that."""
+
+    cel: str
+    message: str
+    field: str
+
+    def as_schema(self) -> dict[str, str]:
+        """The condition as an entry of `x-kubernetes-validations`."""
+        return {"rule": self.cel, "message": self.message, "fieldPath": f".{self.field}"}
+
+
+@dataclass(frozen=True, slots=True)
 class Immutable:
     """Marks a field that may not change once the resource exists; only an API server can see that."""
 
     message: str
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        generated = handler(schema)
         rule = {"rule": "self == oldSelf", "message": self.message}
-        return {**handler(schema), "x-kubernetes-validations": [rule]}
+        return {**generated, "x-kubernetes-validations": [*generated.get("x-kubernetes-validations", []), rule]}
 
 
 class Block(BaseModel):
@@ -49,6 +63,7 @@ class Block(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, extra="forbid", frozen=True, strict=True)
     rules: ClassVar[tuple[Rule, ...]] = ()
+    transitions: ClassVar[tuple[Transition, ...]] = ()
 
     @model_validator(mode="after")
     def _obey_rules(self) -> Self:
@@ -61,6 +76,7 @@ class Block(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         generated = handler.resolve_ref_schema(handler(schema))
-        if cls.rules:
-            generated["x-kubernetes-validations"] = [rule.as_schema() for rule in cls.rules]
+        if cls.rules or cls.transitions:
+            entries = [rule.as_schema() for rule in cls.rules]
+            generated["x-kubernetes-validations"] = entries + [change.as_schema() for change in cls.transitions]
         return generated

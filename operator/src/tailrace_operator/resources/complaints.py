@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tailrace_operator.resources.block import Block
+from tailrace_operator.resources.gateway import StreamingGateway
 from tailrace_operator.resources.model import StreamingModel
 
 Path = tuple[str | int, ...]
@@ -15,7 +16,8 @@ Path = tuple[str | int, ...]
 
 def complaints(error: ValidationError) -> list[tuple[Path, str]]:
     """Each field that is wrong, with a sentence about it."""
-    return [(_path(detail), _sentence(detail)) for detail in error.errors(include_url=False)]
+    kind = next((kind for kind in (StreamingModel, StreamingGateway) if kind.__name__ == error.title), None)
+    return [(_path(detail), _sentence(detail, kind)) for detail in error.errors(include_url=False)]
 
 
 def spelled(path: Path) -> str:
@@ -24,8 +26,8 @@ def spelled(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def fields_at(path: Sequence[str | int], block: type[Block] = StreamingModel) -> list[str]:
-    """The names of the fields that the block at `path` has, as written in YAML."""
+def fields_at(path: Sequence[str | int], block: type[Block]) -> list[str]:
+    """The names of the fields that the block at `path` below `block` has, as written in YAML."""
     for part in path:
         inner = _block_in(_annotation(block, part)) if isinstance(part, str) else None
         if inner is None and isinstance(part, str):
@@ -47,11 +49,11 @@ def _path(detail: ErrorDetails) -> Path:
     return (*detail["loc"], *field.split(".")) if field else detail["loc"]
 
 
-def _sentence(detail: ErrorDetails) -> str:
-    kind, context, value = detail["type"], detail.get("ctx", {}), detail.get("input")
-    match kind:
+def _sentence(detail: ErrorDetails, kind: type[Block] | None) -> str:
+    context, value = detail.get("ctx", {}), detail.get("input")
+    match detail["type"]:
         case "extra_forbidden":
-            return _unknown(detail["loc"])
+            return _unknown(detail["loc"], kind)
         case "missing":
             return "is required"
         case "literal_error":
@@ -60,16 +62,16 @@ def _sentence(detail: ErrorDetails) -> str:
             return f"{value!r} does not match {context['pattern']}"
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"must hold fields, not {value!r}"
-        case "rule" | "bounds" | "duration" | "quantity":
+        case "rule" | "bounds" | "duration" | "quantity" | "keyed" | "foreign":
             return detail["msg"]
         case _:
             return f"{value!r} is wrong: {detail['msg'].replace('Input should', 'it must')}"
 
 
-def _unknown(path: Path) -> str:
-    known = fields_at(path[:-1])
+def _unknown(path: Path, kind: type[Block] | None) -> str:
+    known = fields_at(path[:-1], kind) if kind else []
     meant = nearest(str(path[-1]), known)
-    hint = f"did you mean {meant}?" if meant else f"known here: {', '.join(known)}"
+    hint = f"did you mean {meant}?" if meant else f"known here: {', '.join(known)}" if known else "leave it out"
     return f"is no known field; {hint}"
 
 

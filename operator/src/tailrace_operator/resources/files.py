@@ -1,5 +1,6 @@
-"""Reading StreamingModels from YAML files, as strictly as an API server with field validation would."""
+"""Reading resources from YAML files, as strictly as an API server with field validation would."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,9 @@ from pydantic import ValidationError
 
 from tailrace_operator.resources.complaints import Path as FieldPath
 from tailrace_operator.resources.complaints import complaints, nearest, spelled
-from tailrace_operator.resources.model import API_VERSION, StreamingModel
+from tailrace_operator.resources.gateway import StreamingGateway
+from tailrace_operator.resources.metadata import API_VERSION
+from tailrace_operator.resources.model import StreamingModel
 
 
 class FileError(Exception):
@@ -28,20 +31,36 @@ class _Document:
         return f"{place}: {spelled(path)}: {sentence}" if path else f"{place}: {sentence}"
 
 
-def load_models(files: list[Path]) -> list[StreamingModel]:
-    """All StreamingModels in `files`, in order; a file may hold several documents.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What some files hold, in their order."""
+
+    models: list[StreamingModel]
+    gateways: list[StreamingGateway]
+
+
+def load(files: list[Path]) -> Loaded:
+    """All resources in `files`; a file may hold several documents.
 
     Raises:
-        FileError: a file that cannot be read, is no YAML, or holds something else than valid StreamingModels.
+        FileError: a file that cannot be read, is no YAML, or holds something else than valid resources of ours; or no
+            StreamingModel in any of them.
     """
-    models = [_model(document) for file in files for document in _documents(file)]
-    names = [str(model.key) for model in models]
+    resources = [_resource(document) for file in files for document in _documents(file)]
+    models = [resource for resource in resources if isinstance(resource, StreamingModel)]
+    gateways = [resource for resource in resources if isinstance(resource, StreamingGateway)]
+    for kind in (models, gateways):
+        _refuse_repeated_names(files, kind)
+    if not models:
+        raise FileError(f"{', '.join(map(str, files))}: no StreamingModel in it; examples/ shows how one is written")
+    return Loaded(models, gateways)
+
+
+def _refuse_repeated_names(files: list[Path], resources: Sequence[StreamingModel | StreamingGateway]) -> None:
+    names = [f"{resource.metadata.namespace}.{resource.metadata.name}" for resource in resources]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise FileError(f"{', '.join(map(str, files))}: metadata.name: {twice[0]} is there twice: rename one")
-    if not models:
-        raise FileError(f"{', '.join(map(str, files))}: no StreamingModel in it; examples/ shows how one is written")
-    return models
 
 
 def _documents(file: Path) -> list[_Document]:
@@ -62,32 +81,40 @@ def _documents(file: Path) -> list[_Document]:
 
 
 _EXAMPLE = "examples/smollm2.yaml"
+_KINDS: dict[str, type[StreamingModel] | type[StreamingGateway]] = {
+    kind.kind_name: kind for kind in (StreamingModel, StreamingGateway)
+}
 
 
-def _model(document: _Document) -> StreamingModel:
-    _check_kind(document)
+def _resource(document: _Document) -> StreamingModel | StreamingGateway:
+    kind = _kind_of(document)
     content = document.content
     metadata = content.get("metadata")
     if isinstance(metadata, dict) and "creationTimestamp" not in metadata:
         content = content | {"metadata": metadata | {"creationTimestamp": _written_at(document.file)}}
     try:
-        return StreamingModel.parse(content)
+        return kind.parse(content)
     except ValidationError as error:
         faults = [document.fault(path, sentence) for path, sentence in complaints(error)]
         raise FileError("\n".join(faults)) from None
 
 
-def _check_kind(document: _Document) -> None:
+def _kind_of(document: _Document) -> type[StreamingModel] | type[StreamingGateway]:
     if not isinstance(document.content, dict):
         raise FileError(document.fault((), "is no Kubernetes object: it must begin with apiVersion and kind"))
-    for field, wanted in (("apiVersion", API_VERSION), ("kind", StreamingModel.kind_name)):
-        value = document.content.get(field)
-        if value is None:
-            raise FileError(document.fault((field,), f"is required: write {field}: {wanted}"))
-        if value != wanted:
-            meant = nearest(str(value), [wanted])
-            hint = f"did you mean {wanted}?" if meant else f"only {wanted} can be run; leave this object out"
-            raise FileError(document.fault((field,), f"{value!r} is not known here; {hint}"))
+    _one_of(document, "apiVersion", [API_VERSION])
+    return _KINDS[_one_of(document, "kind", list(_KINDS))]
+
+
+def _one_of(document: _Document, field: str, known: list[str]) -> str:
+    value = document.content.get(field)
+    if value is None:
+        raise FileError(document.fault((field,), f"is required: write {field}: {known[0]}"))
+    if value not in known:
+        meant = nearest(str(value), known)
+        hint = f"did you mean {meant}?" if meant else f"only {' and '.join(known)} can be run; leave this object out"
+        raise FileError(document.fault((field,), f"{value!r} is not known here; {hint}"))
+    return str(value)
 
 
 def _written_at(file: Path) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field
 from tailrace_operator.resources.block import Block, Rule
 from tailrace_operator.resources.duration import Duration, DurationRange
 from tailrace_operator.resources.metadata import NAME_RULE, Metadata
+from tailrace_operator.resources.pod import Pod
 from tailrace_operator.resources.quantity import Quantity, QuantityRange
 from tailrace_operator.resources.status import GatewayStatus
 
@@ -106,6 +107,7 @@ class GatewaySpec(Block):
     )
     drain: GatewayDrain = Field(default=GatewayDrain(), description="How a gateway stops.")
     resources: GatewayResources = Field(default=GatewayResources(), description="What each gateway asks of its node.")
+    pod: Pod = Field(default=Pod(), description="Changes to the gateways' pods.")
 
 
 class StreamingGateway(Block):

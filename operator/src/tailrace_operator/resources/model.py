@@ -8,6 +8,7 @@ from tailrace_protocol.subjects import ModelKey
 from tailrace_operator.resources.block import Block, Rule
 from tailrace_operator.resources.engine import Engine
 from tailrace_operator.resources.gateway import DEFAULT_GATEWAY
+from tailrace_operator.resources.keyed import KeyedBy
 from tailrace_operator.resources.metadata import (
     API_VERSION,
     GROUP,
@@ -17,7 +18,8 @@ from tailrace_operator.resources.metadata import (
     VERSION,
     Metadata,
 )
-from tailrace_operator.resources.placement import EnvVar, Resources
+from tailrace_operator.resources.placement import EnvVar, NodeLabels, Resources
+from tailrace_operator.resources.pod import Pod
 from tailrace_operator.resources.policies import (
     Chunking,
     Disconnect,
@@ -30,21 +32,24 @@ from tailrace_operator.resources.policies import (
     Startup,
     Timeouts,
 )
-from tailrace_operator.resources.source import Model
 from tailrace_operator.resources.status import Status
+from tailrace_operator.resources.weights import Model
 
 __all__ = ["API_VERSION", "GROUP", "VERSION", "StreamingModel"]
 
 #: What gateways' children are called; a model of that name could claim them.
 RESERVED_PREFIX = "tailrace-gateway"
 
-_LABEL_VALUE = Field(max_length=63)
-
 
 def _gpus_suffice(spec: "Spec") -> bool:
     if spec.engine.vllm is None or spec.resources.gpu is None:
         return True
-    return spec.engine.vllm.tensor_parallel_size <= spec.resources.gpu.count
+    return spec.engine.vllm.gpus <= spec.resources.gpu.count
+
+
+def _adapters_have_their_own_names(model: "StreamingModel") -> bool:
+    vllm = model.spec.engine.vllm
+    return vllm is None or vllm.lora is None or all(a.name != model.metadata.name for a in vllm.lora.adapters)
 
 
 class GatewayReference(Block):
@@ -69,9 +74,10 @@ class Spec(Block):
             field="model",
         ),
         Rule(
-            cel="!has(self.engine.vllm) || !has(self.resources.gpu) "
-            "|| self.engine.vllm.tensorParallelSize <= self.resources.gpu.count",
-            message="engine.vllm.tensorParallelSize must not exceed resources.gpu.count",
+            cel="!has(self.engine.vllm) || !has(self.resources.gpu) || "
+            "self.engine.vllm.tensorParallelSize * self.engine.vllm.pipelineParallelSize <= self.resources.gpu.count",
+            message="engine.vllm.tensorParallelSize times pipelineParallelSize must not exceed resources.gpu.count: "
+            "lower them or raise the count",
             holds=_gpus_suffice,
             field="engine",
         ),
@@ -82,14 +88,11 @@ class Spec(Block):
     gateway: GatewayReference = Field(default=GatewayReference(), description="Which gateway serves the model.")
     replicas: int = Field(default=1, ge=0, le=1000, description="Workers. The scale subresource sets this field.")
     resources: Resources = Field(default=Resources(), description="What each worker asks of its node.")
-    node_selector: dict[str, Annotated[str, _LABEL_VALUE]] = Field(
-        default={}, max_length=32, description="Labels that a worker's node must have."
-    )
-    env: list[EnvVar] = Field(
+    node_selector: NodeLabels = Field(default={}, max_length=32, description="Labels that a worker's node must have.")
+    env: Annotated[list[EnvVar], KeyedBy("name")] = Field(
         default=[],
         max_length=64,
         description="Environment variables of the workers (OMP_NUM_THREADS, NCCL_DEBUG, …).",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     chunking: Chunking = Field(default=Chunking(), description="How tokens are gathered into events.")
     timeouts: Timeouts = Field(default=Timeouts(), description="How long each phase of a request may take.")
@@ -101,6 +104,7 @@ class Spec(Block):
     rollout: Rollout = Field(default=Rollout(), description="How workers are replaced.")
     drain: Drain = Field(default=Drain(), description="How a worker stops.")
     limits: Limits = Field(default=Limits(), description="What is refused.")
+    pod: Pod = Field(default=Pod(), description="Changes to the workers' pods.")
 
 
 class StreamingModel(Block):
@@ -113,6 +117,13 @@ class StreamingModel(Block):
             message=f"metadata.name must not begin with {RESERVED_PREFIX}, which gateways' children do: choose another",
             holds=lambda model: not model.metadata.name.startswith(RESERVED_PREFIX),
             place="metadata.name",
+        ),
+        Rule(
+            cel="!has(self.spec.engine.vllm) || !has(self.spec.engine.vllm.lora) "
+            "|| self.spec.engine.vllm.lora.adapters.all(a, a.name != self.metadata.name)",
+            message="an adapter must not be called like the model: choose another name for it",
+            holds=_adapters_have_their_own_names,
+            place="spec.engine.vllm.lora.adapters",
         ),
     )
     kind_name: ClassVar[str] = "StreamingModel"

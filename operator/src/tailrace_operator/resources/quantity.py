@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_UNITS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
+_UNITS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
 #: Suffixes and their sizes, the largest first; of decimal ones in thousandths.
-_BINARY = {"Ti": 2**40, "Gi": 2**30, "Mi": 2**20, "Ki": 2**10, "": 1}
-_DECIMAL = {"T": 10**15, "G": 10**12, "M": 10**9, "k": 10**6, "": 10**3, "m": 1}
+_BINARY = {"Pi": 2**50, "Ti": 2**40, "Gi": 2**30, "Mi": 2**20, "Ki": 2**10, "": 1}
+_DECIMAL = {"P": 10**18, "T": 10**15, "G": 10**12, "M": 10**9, "k": 10**6, "": 10**3, "m": 1}
 _MAX_LENGTH = 32
 
 
@@ -37,7 +37,7 @@ class Quantity(str):
     @property
     def value(self) -> Decimal:
         """The amount in base units (bytes, cores)."""
-        number = self.rstrip("mkKMGTi")
+        number = self.rstrip("mkKMGTPi")
         unit = self[len(number) :]
         return Decimal(number) / 1000 if unit == "m" else Decimal(number) * _UNITS[unit]
 

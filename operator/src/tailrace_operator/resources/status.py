@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tailrace_operator.resources.block import Block
+from tailrace_operator.resources.keyed import KeyedBy
 
 
 class Condition(Block):
@@ -21,13 +22,7 @@ class Condition(Block):
 
 
 Conditions = Annotated[
-    list[Condition],
-    Field(
-        default=[],
-        max_length=16,
-        description="Conditions, by type.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-    ),
+    list[Condition], KeyedBy("type"), Field(default=[], max_length=16, description="Conditions, by type.")
 ]
 
 
