@@ -307,6 +307,11 @@ async def test_a_volume_that_cannot_be_written_is_named(given, small_volume):
         await fetch(settings(root / "m", given.source))
 
 
+async def test_a_mount_point_is_no_target(given, small_volume):
+    with pytest.raises(FetchError, match=r"bad_settings: .*is the mount point of a volume: name a directory below it"):
+        await fetch(settings(small_volume(4_000_000), given.source))
+
+
 async def test_what_is_held_in_memory_does_not_grow_with_the_file(given, monkeypatch):
     sizes = []
     append = PartFile.append

@@ -101,9 +101,9 @@ class HubMirror(FileServer):
         if revision is None or name not in (files := self.files(revision)):
             return Page(404, {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"})
         file = files[name]
-        headers = {"X-Repo-Commit": self.commit(revision), "ETag": f'"{git_sha1(file)}"'}
+        headers = {"X-Repo-Commit": self.commit(revision)}
         if not name.endswith(LFS):
-            return Page(200, headers, file=file)
+            return Page(200, {**headers, "ETag": f'"{git_sha1(file)}"'}, file=file)
         stored = f"http://localhost:{self.port}/cdn/{revision}/{name}?{SIGNATURE}"
         linked = {"X-Linked-Etag": f'"{sha256(file)}"', "X-Linked-Size": str(file.stat().st_size)}
         return Page(302, {**headers, **linked, "Location": stored})

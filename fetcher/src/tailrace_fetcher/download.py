@@ -52,6 +52,7 @@ class Download:
 
     async def run(self) -> None:
         """Look, and where something is missing, lock and fetch."""
+        await self._on_volume(self._volume.check_place)
         while not await self._is_there():
             lock = VolumeLock(self._volume.lock_file, self._settings.lock_lease_s)
             try:

@@ -6,7 +6,6 @@ from tailrace_protocol.fetch import FetchReport, FetchSettings, FetchState
 
 from tailrace_fetcher.failure import FetchError
 from tailrace_fetcher.inventory import Inventory, RemoteFile
-from tailrace_fetcher.sizes import size_text
 
 _STEP_PERCENT = 5
 _STEP_S = 10.0
@@ -88,11 +87,8 @@ class Progress:
 
     def line(self) -> str:
         """This progress for the log."""
-        files = f"{len(self._done)}/{self.files_total}"
-        return (
-            f"fetch.progress state={self.state} percent={self.percent} files={files} "
-            f"bytes={self.bytes_done}/{self.bytes_total} ({size_text(self.bytes_done)})"
-        )
+        files, size = f"{len(self._done)}/{self.files_total}", f"{self.bytes_done}/{self.bytes_total}"
+        return f"fetch.progress state={self.state} percent={self.percent} files={files} bytes={size}"
 
 
 @dataclass(frozen=True, slots=True)

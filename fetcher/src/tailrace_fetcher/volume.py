@@ -41,6 +41,18 @@ class Volume:
         self._manifest = Manifest("", "")
         self._journal = threading.Lock()
 
+    def check_place(self) -> None:
+        """Make sure that the target can appear by a rename.
+
+        Raises:
+            FetchError: `bad_settings` when it is where a volume is mounted.
+        """
+        if self.target.is_mount():
+            raise FetchError(
+                FailureCode.BAD_SETTINGS,
+                f"target {self.target} is the mount point of a volume: name a directory below it",
+            )
+
     def standing(self, source: str) -> Standing:
         """What lies at the target, as seen by a fetcher of `source`."""
         manifest = read_manifest(self.target / COMPLETE)

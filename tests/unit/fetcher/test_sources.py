@@ -63,6 +63,14 @@ def test_an_s3_stores_refusals_name_the_field_to_change(code, status, region, ex
     assert word in failure.sentence
 
 
+@pytest.mark.parametrize(("status", "code"), [(301, "bad_source"), (400, "bad_source"), (403, "token_refused")])
+def test_a_bucket_in_another_region_is_told_by_the_stores_header(status, code):
+    source = S3Prefix(S3Source("b", "p", region="us-east-1"))
+    failure = source.refusal(status, {"x-amz-bucket-region": "eu-central-1"}, "config.json")
+    assert str(failure.code) == code
+    assert ("lies in the region eu-central-1" in failure.sentence) == (code == "bad_source")
+
+
 MD5 = hashlib.md5(b"x").hexdigest()
 
 

@@ -221,7 +221,7 @@ def _make_client(settings: S3Source) -> Any:
         connect_timeout=10,
         read_timeout=30,
         retries={"total_max_attempts": 1},
-        s3={"addressing_style": "path" if settings.endpoint else "auto"},
+        s3={"addressing_style": "path" if settings.endpoint else "virtual"},
     )
     region = settings.region or session.get_config_variable("region") or "us-east-1"
     return session.create_client(
