@@ -1,0 +1,90 @@
+"""What is said of a gateway in each situation that it can be in."""
+
+from typing import Any
+
+import pytest
+from tailrace_operator.conditions import GatewayView, gateway_verdicts
+
+from .given import LOADING, NOTHING_YET, SERVES, SERVING, STALL, crashing, failing_start, failing_update, pod, workload
+
+NO_ADDRESS = "Service tailrace-gateway has no address from its load balancer yet"
+CRASHING = pod(crashing("bad_settings: unknown field", name="gateway"))
+
+SITUATIONS: dict[str, tuple[GatewayView, str, str, str]] = {
+    "all serve": (GatewayView(SERVES), "True Serving", "False Complete", "False AsWanted"),
+    "just made": (GatewayView(NOTHING_YET), "False GatewaysStarting", "True RollingOut", "False AsWanted"),
+    "none serves": (GatewayView(failing_start(CRASHING)), "False BadSettings", "True BadSettings", "True BadSettings"),
+    "a new generation fails beside the old one": (
+        GatewayView(failing_update(CRASHING)),
+        "True Serving",
+        "True BadSettings",
+        "True BadSettings",
+    ),
+    "a rollout stands still": (
+        GatewayView(failing_update(LOADING, **STALL)),
+        "True Serving",
+        "False Stalled",
+        "True Stalled",
+    ),
+    "one of two serves": (
+        GatewayView(workload(2, SERVING, LOADING, replicas=2, updated=2, ready=1)),
+        "True Serving",
+        "True RollingOut",
+        "True FewerGatewaysThanWanted",
+    ),
+    "at zero": (
+        GatewayView(workload(0, replicas=0, updated=0, ready=0)),
+        "False NoGateways",
+        "False Complete",
+        "False AsWanted",
+    ),
+    "no address yet": (
+        GatewayView(SERVES, address_trouble=NO_ADDRESS),
+        "False AddressPending",
+        "False Complete",
+        "False AsWanted",
+    ),
+    "no pod and no address": (
+        GatewayView(NOTHING_YET, address_trouble=NO_ADDRESS),
+        "False GatewaysStarting",
+        "True RollingOut",
+        "False AsWanted",
+    ),
+    "paused": (GatewayView(SERVES, paused=True), "True Serving", "False Paused", "False AsWanted"),
+    "an invalid spec": (
+        GatewayView(workload(None, replicas=0, updated=0, ready=0), complaints=["spec.x is wrong"]),
+        "False InvalidSpec",
+        "False InvalidSpec",
+        "True InvalidSpec",
+    ),
+    "an edit made the spec invalid": (
+        GatewayView(workload(None, SERVING), complaints=["spec.x is wrong"]),
+        "True Serving",
+        "False InvalidSpec",
+        "True InvalidSpec",
+    ),
+    "something stands in the way": (
+        GatewayView(NOTHING_YET, conflicts=["Service tailrace-gateway is not ours"]),
+        "False Conflict",
+        "False Conflict",
+        "True Conflict",
+    ),
+    "something stands in the way of an edit": (
+        GatewayView(SERVES, conflicts=["refused"]),
+        "True Serving",
+        "False Conflict",
+        "True Conflict",
+    ),
+}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS.keys())
+def test_each_situation_is_said(situation: tuple[Any, ...]) -> None:
+    view, *expected = situation
+    assert [f"{verdict.status} {verdict.reason}" for verdict in gateway_verdicts(view).values()] == expected
+
+
+def test_the_message_counts_gateway_pods() -> None:
+    verdicts = gateway_verdicts(GatewayView(workload(3, SERVING, replicas=3, updated=2, ready=1)))
+    assert verdicts["Ready"].message == "1 of 3 gateway pods serve"
+    assert verdicts["Progressing"].message == "2 of 3 gateway pods are of the new generation, 1 serve"
