@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -118,6 +119,38 @@ async def test_a_host_that_is_not_there_is_given_up_with_the_reason(target):
         await fetch(settings(target, source, give_up_s=1.0))
 
 
+async def test_a_name_that_cannot_be_resolved_is_said_to_be_one(target):
+    source = HubSource("org/m", endpoint="http://hub.invalid")
+    with pytest.raises(FetchError, match=r"source_unreachable: the name hub\.invalid cannot be resolved"):
+        await fetch(settings(target, source, give_up_s=1.0))
+
+
+@pytest.fixture
+def self_signed(tmp_path):
+    """A certificate that nobody trusts yet, and a server's TLS made of it."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return certificate, context
+
+
+async def test_a_certificate_that_is_not_trusted_is_named_at_once_and_can_be_trusted(
+    tmp_path, needed, target, self_signed, monkeypatch
+):
+    certificate, tls = self_signed
+    with FileServer(tmp_path / "repo", tls).running() as server:
+        source = files_of(server, needed)
+        begun = time.monotonic()
+        with pytest.raises(FetchError, match=r"source_unreachable: the certificate of 127\.0\.0\.1 .*SSL_CERT_FILE"):
+            await fetch(settings(target, source))
+        assert time.monotonic() - begun < 5
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        await fetch(settings(target, source))
+    assert content(target) == needed
+
+
 async def test_many_hiccups_do_not_add_up_while_there_is_progress(web, needed, target):
     """More waiting in sum than may pass without progress."""
     web.faults.drop_after, web.faults.drops = 128_000, 14
@@ -189,6 +222,12 @@ async def test_the_token_goes_to_the_hub_and_not_to_its_content_network(given, m
 async def test_a_model_that_is_not_there_is_said_to_be_missing(given, mirror):
     with pytest.raises(FetchError, match=r"model_not_found: .*org/other"):
         await fetch(settings(Path(given.target), HubSource("org/other", endpoint=mirror.url)))
+
+
+async def test_an_environment_that_forbids_the_hub_is_named(given, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(FetchError, match=r"bad_settings: HF_HUB_OFFLINE is set"):
+        await fetch(given)
 
 
 async def test_a_revision_that_is_not_there_is_said_to_be_missing(given, mirror):

@@ -78,11 +78,11 @@ async def test_an_object_that_changes_meanwhile_is_not_taken_for_the_listed_one(
 
     def changing(self, name):
         if name == "model.safetensors":
-            s3.put("llm/a/model.safetensors", os.urandom(len(WEIGHTS)))
+            s3.put("llm/a/model.safetensors", bytes(len(WEIGHTS)))
         return signed(self, name)
 
     monkeypatch.setattr(S3Prefix, "_signed", changing)
-    with pytest.raises(FetchError, match=r"checksum_mismatch: model\.safetensors"):
+    with pytest.raises(FetchError, match=r"checksum_mismatch: .*model\.safetensors was replaced"):
         await fetch(settings(target, source(s3)))
     assert not target.exists()
 
@@ -136,6 +136,12 @@ async def test_wrong_keys_are_refused_naming_the_secret(s3, target):
         await fetch(settings(target, source(s3)))
     assert KEY not in str(caught.value)
     assert KEY_ID not in str(caught.value)
+
+
+async def test_half_a_pair_of_keys_is_refused_naming_the_secret(s3, target, monkeypatch):
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(FetchError, match=r"token_refused: no usable credentials .*credentialsSecret"):
+        await fetch(settings(target, source(s3)))
 
 
 async def test_a_public_bucket_needs_no_keys(s3, target, monkeypatch):

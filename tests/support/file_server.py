@@ -1,6 +1,7 @@
 """A web server over loopback that serves byte ranges, misbehaves on demand, and remembers what was asked of it."""
 
 import re
+import ssl
 import threading
 import time
 from collections import deque
@@ -58,15 +59,16 @@ class Faults:
 class FileServer:
     """Serves `root` below `/files/`. A subclass overrides `page`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tls: ssl.SSLContext | None = None) -> None:
         self.root = root
+        self.tls = tls
         self.faults = Faults()
         self.asked: list[Asked] = []
         self.port = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}"
 
     def page(self, path: str, query: dict[str, list[str]], authorization: str) -> Page:
         file = self.root / path.removeprefix("/files/")
@@ -82,6 +84,8 @@ class FileServer:
     def running(self) -> Iterator["FileServer"]:
         server = _Server(("127.0.0.1", 0), _Handler)
         server.owner = self
+        if self.tls is not None:
+            server.socket = self.tls.wrap_socket(server.socket, server_side=True)
         self.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()

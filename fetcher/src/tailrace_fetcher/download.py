@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -34,6 +35,8 @@ async def download(settings: FetchSettings, progress: Progress) -> None:
     Raises:
         FetchError: see `FailureCode`.
     """
+    # Threads for each file, and some that a slow disk cannot take away from the lock's heartbeat.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.parallel + 4, "fetcher"))
     limits = httpx2.Limits(max_connections=settings.parallel + 1)
     async with httpx2.AsyncClient(timeout=_TIMEOUT, limits=limits, follow_redirects=True) as client:
         await Download(settings, progress, client, make_source(settings.source, client)).run()

@@ -92,7 +92,7 @@ class VolumeLock:
 
     async def _take_over(self, content: bytes) -> bool:
         """Whether the lock is ours after the other waiters had time to write theirs."""
-        log.warning("fetch.lock_taken_over silent_holder=%s", content.decode(errors="replace").split(" ")[0])
+        log.warning("fetch.lock_taken_over silent_holder=%r", content.decode(errors="replace").split(" ")[0])
         await in_thread(self._replace)
         await asyncio.sleep(min(_SETTLE_S, self._lease_s / _BEATS_PER_LEASE))
         return await in_thread(self._is_ours)

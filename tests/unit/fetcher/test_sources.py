@@ -172,6 +172,17 @@ def test_what_is_no_web_address_is_refused_without_repeating_it(url):
     assert "key" not in caught.value.sentence
 
 
+@pytest.mark.parametrize("endpoint", ["https://user:key@h", "https://key@h", "https://h/?s=key", "https://h/#key"])
+def test_an_endpoint_with_a_secret_in_it_is_refused_without_repeating_it(endpoint):
+    for make in (
+        lambda: HubRepository(HubSource("a/b", endpoint=endpoint), ""),
+        lambda: S3Prefix(S3Source("b", endpoint=endpoint)),
+    ):
+        with pytest.raises(FetchError, match=r"bad_source: source\.endpoint holds a user") as caught:
+            make()
+        assert "key" not in caught.value.sentence
+
+
 def test_addresses_and_requests_show_no_secrets():
     assert host_of("https://user:secret@h.example:8/p?sig=secret") == "h.example"
     assert "secret" not in repr(Request("https://h/?sig=secret", {"authorization": "secret"}))

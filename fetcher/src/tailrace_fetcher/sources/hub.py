@@ -22,7 +22,7 @@ from tailrace_fetcher.inventory import Inventory, RemoteFile, check_name
 from tailrace_fetcher.network import NETWORK_ERRORS, meaning
 from tailrace_fetcher.retry import asked_wait, passes
 from tailrace_fetcher.selection import formats, has_weights, select
-from tailrace_fetcher.sources.source import Request, check_address, host_of
+from tailrace_fetcher.sources.source import Request, check_endpoint, host_of
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class HubRepository:
         self._repo = settings.repo
         self._revision = settings.revision
         self._token = _check_token(token)
-        self._endpoint = check_address(settings.endpoint or constants.ENDPOINT, "source.endpoint").rstrip("/")
+        self._endpoint = check_endpoint(settings.endpoint or constants.ENDPOINT, "source.endpoint")
         self._host = host_of(self._endpoint)
         self._commit = settings.revision
 

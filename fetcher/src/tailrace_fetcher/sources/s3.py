@@ -22,6 +22,7 @@ from botocore.exceptions import (
     HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
+    SSLError,
 )
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
@@ -31,9 +32,10 @@ from tailrace_protocol.fetch import S3Source
 from tailrace_fetcher.digest import Digest
 from tailrace_fetcher.failure import FailureCode, FetchError, TroubleError
 from tailrace_fetcher.inventory import Inventory, RemoteFile, check_name
+from tailrace_fetcher.network import untrusted
 from tailrace_fetcher.retry import asked_wait, passes
 from tailrace_fetcher.selection import formats, has_weights, select
-from tailrace_fetcher.sources.source import Request, check_address
+from tailrace_fetcher.sources.source import Request, check_endpoint
 
 T = TypeVar("T")
 
@@ -60,8 +62,9 @@ class S3Prefix:
         self._settings = settings
         self._prefix = f"{stripped}/" if (stripped := settings.prefix.strip("/")) else ""
         if settings.endpoint:
-            check_address(settings.endpoint, "source.endpoint")
+            check_endpoint(settings.endpoint, "source.endpoint")
         self._place = f"s3://{settings.bucket}/{self._prefix}"
+        self._etags: dict[str, str] = {}
         self._made: Any = None
 
     @property
@@ -84,11 +87,17 @@ class S3Prefix:
         return Inventory(self.identity, hashlib.sha256(listed.encode()).hexdigest(), tuple(files))
 
     async def request(self, file: RemoteFile) -> Request:
-        """A freshly signed address."""
-        return Request(await self._ask(lambda: self._signed(file.name)))
+        """A freshly signed address, good for the object that was listed and no newer one."""
+        etag = self._etags.get(file.name, "")
+        return Request(await self._ask(lambda: self._signed(file.name)), {"if-match": etag} if etag else {})
 
     def refusal(self, status: int, headers: Mapping[str, str], name: str) -> FetchError:
         """What the store's answer to a signed request means for whoever wrote the resource."""
+        if status == 412:
+            return FetchError(
+                FailureCode.CHECKSUM_MISMATCH,
+                f"{self._place}{name} was replaced while the model was fetched: wait until all of it is uploaded",
+            )
         region = headers.get("x-amz-bucket-region", "")
         code = "PermanentRedirect" if region not in ("", self._settings.region) and status in (301, 307, 400) else ""
         return refusal(code or str(status), status, f"{self._place}{name}", region)
@@ -124,6 +133,7 @@ class S3Prefix:
     def _file(self, name: str) -> RemoteFile:
         key = {"Bucket": self._settings.bucket, "Key": f"{self._prefix}{name}"}
         head = self._client.head_object(**key, ChecksumMode="ENABLED")
+        self._etags[name] = str(head.get("ETag", ""))
         digest = digest_of(head, self._settings.bucket)
         if digest.kind == "md5-parts":
             first = self._client.head_object(**key, PartNumber=1)["ContentLength"]
@@ -140,6 +150,8 @@ class S3Prefix:
             return await asyncio.to_thread(call)
         except ClientError as error:
             raise self._failure(error.response) from None
+        except SSLError:
+            raise untrusted(f"the store of {self._place}") from None
         except (BotoConnectionError, HTTPClientError) as error:
             raise TroubleError(f"the store of {self._place} does not answer ({type(error).__name__})") from None
         except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:

@@ -51,6 +51,21 @@ def host_of(url: str) -> str:
         return "an address that is no URL"
 
 
+def check_endpoint(url: str, field_name: str) -> str:
+    """`url`, if it is an address to which paths can be added, and holds no secret: it is shown and written down.
+
+    Raises:
+        FetchError: `bad_source`.
+    """
+    parts = urlsplit(check_address(url, field_name))
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise FetchError(
+            FailureCode.BAD_SOURCE,
+            f"{field_name} holds a user, a password or a query: write https://host/path, and secrets into a Secret",
+        )
+    return url.rstrip("/")
+
+
 def check_address(url: str, field_name: str) -> str:
     """`url`, if it can be asked.
 
