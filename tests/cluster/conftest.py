@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import launch
+from harness import images, launch
 from harness.cluster import API, NODE, TWO_NODES, Cluster
 from harness.errors import NotOursError, UnavailableError
 
@@ -26,8 +26,9 @@ HOW = "To run them: on Linux, as root, with Go: pytest tests/cluster. Or set KUB
 class Clusters:
     """The clusters of this session, by level."""
 
-    def __init__(self, capture: pytest.FixtureRequest) -> None:
-        self.capture = capture.config.pluginmanager.getplugin("capturemanager")
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self.request = request
+        self.capture = request.config.pluginmanager.getplugin("capturemanager")
         self.started: dict[str, Cluster] = {}
 
     def get(self, *levels: str) -> Cluster:
@@ -35,23 +36,29 @@ class Clusters:
         running = next((self.started[level] for level in levels if level in self.started), None)
         if running is None:
             with self.capture.global_and_fixture_disabled():
-                running = self.started[levels[0]] = start(levels[0])
+                running = self.started[levels[0]] = self.start(levels[0])
         return running
+
+    def start(self, level: str) -> Cluster:
+        """Start a cluster of a level, or take the user's."""
+        kubeconfig = os.environ.get("KUBECONFIG")
+        if not kubeconfig:
+            archives = [] if level == API else self.request.getfixturevalue("node_images")
+            return launch.start(level, archives=archives)
+        cluster = launch.external(Path(kubeconfig))
+        if level == TWO_NODES and len(cluster.node_names()) < 2:
+            raise NotOursError("the cluster of KUBECONFIG has fewer than two nodes")
+        return cluster
 
     def stop(self) -> None:
         for cluster in self.started.values():
             cluster.stop()
 
 
-def start(level: str) -> Cluster:
-    """Start a cluster of a level, or take the user's."""
-    kubeconfig = os.environ.get("KUBECONFIG")
-    if not kubeconfig:
-        return launch.start(level)
-    cluster = launch.external(Path(kubeconfig))
-    if level == TWO_NODES and len(cluster.node_names()) < 2:
-        raise NotOursError("the cluster of KUBECONFIG has fewer than two nodes")
-    return cluster
+@pytest.fixture(scope="session")
+def node_images() -> list[Path]:
+    """Archives of the images that every node has from its start, large and lasting ones first (see `harness.stores`)."""
+    return [images.base()]
 
 
 @pytest.fixture(scope="session")

@@ -39,13 +39,6 @@ while (my $client = $server->accept) {
 """
 
 
-@pytest.fixture(scope="session")
-def base(cluster: Cluster) -> str:
-    """The Debian base image, on both nodes."""
-    cluster.load_image(images.base())
-    return images.BASE
-
-
 def container(command: list[str], **more: object) -> dict[str, object]:
     return {"name": "main", "image": images.BASE, "command": command, **more}
 
@@ -151,7 +144,7 @@ def test_the_restricted_pod_security_standard_is_enforced(api):
         api.apply(pod("rootful", ["sleep", "1"]), restricted)
 
 
-def test_pods_spread_over_two_nodes_and_answer_by_name_and_address(cluster, namespace, base):
+def test_pods_spread_over_two_nodes_and_answer_by_name_and_address(cluster, namespace):
     cluster.apply(web(2), namespace)
     cluster.wait_rollout("deployment", "web", namespace)
     pods = cluster.objects("pods", namespace)
@@ -173,7 +166,7 @@ def answers(cluster: Cluster, namespace: str, caller: str, host: str, want: set[
     return found
 
 
-def test_the_host_reaches_pods_and_services(cluster, namespace, base):
+def test_the_host_reaches_pods_and_services(cluster, namespace):
     cluster.apply([server("direct"), service("direct")], namespace)
     seen = cluster.wait_condition("pod", "direct", namespace, "Ready")
     address = cluster.get("service", "direct", namespace)["spec"]["clusterIP"]
@@ -181,7 +174,7 @@ def test_the_host_reaches_pods_and_services(cluster, namespace, base):
         assert eventually(lambda url=url: fetch(url), 10) == "direct\n"
 
 
-def test_a_probe_takes_a_sick_pod_out_of_its_service_and_another_restarts_it(cluster, namespace, base):
+def test_a_probe_takes_a_sick_pod_out_of_its_service_and_another_restarts_it(cluster, namespace):
     health = {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 1}
     probes = {"readinessProbe": {**health, "failureThreshold": 1}, "livenessProbe": {**health, "failureThreshold": 6}}
     cluster.apply(server("sick", **probes), namespace)
@@ -192,7 +185,7 @@ def test_a_probe_takes_a_sick_pod_out_of_its_service_and_another_restarts_it(clu
     cluster.wait_condition("pod", "sick", namespace, "Ready")
 
 
-def test_a_container_over_its_memory_limit_is_killed(cluster, namespace, base):
+def test_a_container_over_its_memory_limit_is_killed(cluster, namespace):
     greedy = pod("greedy", ["perl", "-e", "$a = 'x' x 200_000_000; sleep 60"], {"restartPolicy": "Never"})
     greedy["spec"]["containers"][0]["resources"] = {"limits": {"memory": "50Mi"}}
     cluster.apply(greedy, namespace)
@@ -200,7 +193,7 @@ def test_a_container_over_its_memory_limit_is_killed(cluster, namespace, base):
     assert seen["status"]["containerStatuses"][0]["state"]["terminated"]["reason"] == "OOMKilled"
 
 
-def test_a_claim_is_bound_shared_by_the_nodes_writable_for_its_group_and_removed(cluster, namespace, base):
+def test_a_claim_is_bound_shared_by_the_nodes_writable_for_its_group_and_removed(cluster, namespace):
     claim = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
     cluster.apply(
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": claim}, namespace
@@ -226,7 +219,7 @@ def user_of_claim(name: str, node: str, script: str) -> dict[str, object]:
     return pod(name, ["sh", "-c", script], spec, volumeMounts=[{"name": "data", "mountPath": "/data"}])
 
 
-def test_a_pod_that_asks_for_more_gpus_than_are_left_is_pending(cluster, namespace, base):
+def test_a_pod_that_asks_for_more_gpus_than_are_left_is_pending(cluster, namespace):
     cluster.set_gpus("node-1", 2)
     cluster.apply([gpu_pod("one"), gpu_pod("two")], namespace)
     for name in ("one", "two"):
@@ -242,7 +235,7 @@ def gpu_pod(name: str) -> dict[str, object]:
     return pod(name, ["sleep", "300"], resources={"limits": {"nvidia.com/gpu": 1}})
 
 
-def test_the_pods_of_a_killed_node_move_and_the_node_comes_back(cluster, namespace, base):
+def test_the_pods_of_a_killed_node_move_and_the_node_comes_back(cluster, namespace):
     cluster.apply(web(2), namespace)
     cluster.wait_rollout("deployment", "web", namespace)
     cluster.kill_node("node-2")
@@ -260,7 +253,7 @@ def nodes_of_ready_pods(cluster: Cluster, namespace: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("stop", "go_on"), [("freeze", "thaw"), ("cut", "mend")])
-def test_a_node_that_is_frozen_or_cut_off_is_not_ready_until_it_goes_on(cluster, namespace, base, stop, go_on):
+def test_a_node_that_is_frozen_or_cut_off_is_not_ready_until_it_goes_on(cluster, namespace, stop, go_on):
     cluster.apply(pod("stays", ["sleep", "300"], {"nodeName": "node-2"}), namespace)
     before = cluster.wait_condition("pod", "stays", namespace, "Ready")
     getattr(cluster, stop)("node-2")

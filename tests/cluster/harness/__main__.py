@@ -19,8 +19,8 @@ def up(options: argparse.Namespace) -> None:
 
 
 def down(options: argparse.Namespace) -> None:
-    """End the clusters that `up` started."""
-    stopping = list(launch.detached())
+    """End the clusters that `up` started, or one of them."""
+    stopping = [each for each in launch.detached() if options.number in {None, each.number}]
     for instance in stopping:
         stop_detached(instance)
     print(f"ended: {[instance.number for instance in stopping] or 'none ran'}")
@@ -57,6 +57,8 @@ def main() -> int:
         if command is up:
             added.add_argument("--level", choices=LEVELS, default=TWO_NODES)
             added.add_argument("--image", type=Path, action="append", default=[], help="an archive for the nodes")
+        if command is down:
+            added.add_argument("number", type=int, nargs="?", help="the one to end; `status` lists them")
         if command is load:
             added.add_argument("image", type=Path, nargs="+")
     options = parser.parse_args()

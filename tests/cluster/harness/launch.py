@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import assets, images, instances, network, packages, shell, system
+from . import assets, images, instances, network, packages, shell, stores, system
 from .cluster import API, EXTERNAL, NODE, TWO_NODES, Cluster, ExternalCluster
 from .control_plane import ControlPlane, Ports
 from .credentials import Credentials
@@ -37,7 +37,7 @@ def start(level: str, *, detached: bool = False, archives: Sequence[Path] = ()) 
     if nodes:
         require_full_nodes()
     programs = assets.find(assets.NODE_LEVEL if nodes else assets.API_LEVEL)
-    loaded = [images.pause(), *archives] if nodes else []
+    store = stores.store([images.pause(), *archives]) if nodes else None
     instance, lock = instances.take(network=nodes)
     keeper = Keeper(instance, lock, namespaces=nodes, detached=detached)
     try:
@@ -46,7 +46,7 @@ def start(level: str, *, detached: bool = False, archives: Sequence[Path] = ()) 
             json.dumps({"level": level, "ports": vars(ports), "detached": detached})
         )
         cluster = assemble(instance, level, ports, programs, keeper)
-        bring_up(cluster, loaded)
+        bring_up(cluster, store)
     except BaseException as error:
         error.add_note(f"logs of all components: {keep_logs(instance)}")
         keeper.stop()
@@ -121,7 +121,7 @@ def detached() -> Iterator[Instance]:
                 yield instance
 
 
-def bring_up(cluster: LocalCluster, archives: Sequence[Path]) -> None:
+def bring_up(cluster: LocalCluster, store: Path | None) -> None:
     """Start all programs; nodes get ready for the API server while it starts."""
     first_service = cluster.plane.services_range.replace(".0/", ".1/").partition("/")[0]
     cluster.plane.credentials.create(cluster.plane.address, first_service, list(cluster.nodes))
@@ -131,7 +131,7 @@ def bring_up(cluster: LocalCluster, archives: Sequence[Path]) -> None:
     cluster.plane.start_etcd(cluster.sandbox)
     cluster.plane.start_api(cluster.sandbox)
     with ThreadPoolExecutor() as pool:
-        preparing = [pool.submit(prepare, node, archives) for node in cluster.nodes.values()]
+        preparing = [pool.submit(prepare, node, store) for node in cluster.nodes.values()]
         cluster.wait_api()
         cluster.plane.start_controllers(cluster.sandbox)
         for prepared in preparing:
@@ -141,11 +141,10 @@ def bring_up(cluster: LocalCluster, archives: Sequence[Path]) -> None:
     cluster.wait("serviceaccount", "default", "default", bool)
 
 
-def prepare(node: Node, archives: Sequence[Path]) -> None:
+def prepare(node: Node, store: Path | None) -> None:
     """Start a node as far as it goes without an API server."""
+    node.store = store
     node.start()
-    for archive in archives:
-        node.load_image(archive)
 
 
 def join(cluster: LocalCluster) -> None:

@@ -7,10 +7,10 @@ does not see. Its disk outlives `kill`; its memory, mounts and network do not.
 import contextlib
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from . import cgroups, network, node_config, shell
+from . import cgroups, network, node_config, shell, stores
 from .credentials import Credentials
 from .errors import CommandError, HarnessError
 from .instances import Instance
@@ -31,7 +31,8 @@ class Node:
     parent: Sandbox
     credentials: Credentials
     programs: dict[str, Path]
-    running: Sandbox | None = field(default=None)
+    store: Path | None = None
+    running: Sandbox | None = None
 
     @property
     def name(self) -> str:
@@ -57,8 +58,9 @@ class Node:
             self.running = Sandbox.attach(self.folder, namespaces=True, timeout_s=0)
 
     def start(self) -> None:
-        """Start all but what needs the API server, and wait for containerd."""
+        """Start all but what needs the API server, with `store`'s images if it is the first start."""
         self.folder.mkdir(exist_ok=True)
+        self.fill_disk()
         self.write_configuration()
         cgroups.create(self.cgroup)
         self.parent.start(self.name, supervisor_argv(self.folder, namespaces=True))
@@ -90,6 +92,12 @@ class Node:
         """Give containerd an image, by standard input: the node may see other folders than the host."""
         with archive.open("rb") as content:
             shell.run(self.sandbox.enter([*CTR, "images", "import", "-"]), stdin=content)
+
+    def fill_disk(self) -> None:
+        containerd = self.folder / "own" / stores.CONTAINERD
+        if self.store and not containerd.exists():
+            containerd.parent.mkdir()
+            stores.clone(self.store, containerd)
 
     def plug_in(self) -> None:
         """Wire the node to the others, and tell the host and the control plane where its pods are."""
