@@ -64,6 +64,34 @@ def test_faults(tmp_path, text, says):
     assert complaint(tmp_path, text) == says
 
 
+GATEWAY = """\
+apiVersion: tailrace.dev/v1alpha1
+kind: StreamingGateway
+metadata:
+  name: edge
+"""
+
+
+def test_a_gateway_beside_a_model(tmp_path):
+    loaded = load([write(tmp_path, f"{GOOD}---\n{GATEWAY}")])
+
+    assert [model.metadata.name for model in loaded.models] == ["echo"]
+    assert [gateway.metadata.name for gateway in loaded.gateways] == ["edge"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (GATEWAY, "model.yaml: no StreamingModel in it; examples/ shows how one is written"),
+        (f"{GOOD}---\n{GATEWAY}---\n{GATEWAY}", "model.yaml: metadata.name: default.edge is there twice: rename one"),
+        (f"{GOOD}---\n{GATEWAY}spec:\n  servce: {{}}\n", "model.yaml:15: spec.servce: is no known field; did you mean service?"),
+        (f"{GOOD}---\n{GATEWAY}spec:\n  pod:\n    xyzzy: 1\n", "model.yaml:16: spec.pod.xyzzy: is no known field; known here: labels, annotations, image, imagePullSecrets, serviceAccountName, priorityClassName, affinity, tolerations, topologySpreadConstraints, env, volumes, volumeMounts, containers, initContainers"),
+    ],
+)  # fmt: skip
+def test_faults_of_a_gateway(tmp_path, text, says):
+    assert complaint(tmp_path, text) == says
+
+
 @pytest.mark.parametrize("text", ["a: [1,\nb: 2\n", "a: b: c\n", "a:\n\t- b\n", "&x *y\n"])
 def test_a_syntax_error_names_its_line(tmp_path, text):
     said = complaint(tmp_path, text)

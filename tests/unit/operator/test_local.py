@@ -37,6 +37,8 @@ def test_paths_below_a_mount_are_moved_and_others_are_not():
         "b": "/models/mm",
     }
     assert mounts.rewritten("see /etc/tailrace") == "see /etc/tailrace"
+    assert mounts.rewritten("adapter=/models/m/a") == "adapter=/state/m/a"
+    assert mounts.rewritten("a=b") == "a=b"
 
 
 def test_a_worker_runs_the_rendered_command_on_this_machines_files(make, options):
@@ -52,6 +54,67 @@ def test_a_worker_runs_the_rendered_command_on_this_machines_files(make, options
     assert settings["vllm"]["args"][:2] == ["--model", str(options.state_dir / "models" / "m")]
     assert first.env.items() >= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}.items()
     assert first.stop_within_s == 45
+
+
+def test_a_chat_template_is_written_as_it_is(make, options):
+    _, (worker,) = programs([make.model(**make.vllm(chatTemplate={"inline": "{% x %}"}))], options, "nats://x")
+    settings = json.loads(Path(worker.command[4]).read_text())
+    file = settings["vllm"]["args"][settings["vllm"]["args"].index("--chat-template") + 1]
+
+    assert Path(file).read_text() == "{% x %}"
+
+
+def test_variables_from_elsewhere_are_left_out(make, options):
+    pod = {
+        "env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
+    }
+    _, (worker,) = programs([make.model(pod=pod)], options, "nats://x")
+
+    assert (worker.env.get("A"), worker.env.get("B")) == ("1", None)
+
+
+def test_a_gateway_of_the_files_is_run_as_one_machine_can(make, options):
+    edge = make.gateway("edge", replicas=5, heartbeat="5s", limits={"maxBodyBytes": "1Mi"})
+    (gateway,), _ = programs([make.model(gateway={"name": "edge"})], options, "nats://x", [edge])
+    settings = json.loads(Path(gateway.command[-1]).read_text())
+
+    assert gateway.name == "tailrace-gateway-edge-1"
+    assert (settings["gateway"], settings["heartbeat_s"], settings["max_body_bytes"]) == ("edge", 5.0, 2**20)
+    assert settings.get("drain_s", 0) == 0
+
+
+def test_one_gateway_serves_all_models_of_a_run(make, options):
+    one, two = make.model(gateway={"name": "edge"}), make.model("other")
+    with pytest.raises(PreflightError, match="one run has one gateway, not default and edge: name the same one"):
+        check(Loaded([one, two], [make.gateway("edge")]), options)
+    with pytest.raises(PreflightError, match="no StreamingGateway edge in these files: add it, or name default"):
+        check(Loaded([one], []), options)
+    check(Loaded([one], [make.gateway("edge")]), options)
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({"source": {"pvc": {"claimName": "c"}}}, "spec.model.source: only path and hf can be run on this machine"),
+        ({"source": {"s3": {"bucket": "bbb"}}}, "spec.model.source: only path and hf can be run on this machine"),
+        (
+            {"source": {"hf": {"repo": "o/n"}}, "chatTemplate": {"path": "x.jinja"}},
+            "spec.engine.vllm.chatTemplate.path: vLLM itself downloads the model here, who knows where",
+        ),
+        (
+            {"speculative": {"method": "draft", "draftModel": {"pvc": {"claimName": "c"}}}},
+            "spec.engine.vllm.speculative.draftModel: only path and hf",
+        ),
+        (
+            {"lora": {"adapters": [{"name": "a", "source": {"hf": {"repo": "o/a", "revision": "1"}}}]}},
+            r"spec.engine.vllm.lora.adapters\[0\].source: adapters of a revision can only be run on a cluster",
+        ),
+    ],
+)
+def test_what_this_machine_cannot_read_is_said_before(make, options, spec, says):
+    model = {"source": spec.pop("source", {"path": "m"})}
+    with pytest.raises(PreflightError, match=says):
+        check(Loaded([make.model(model=model, engine={"vllm": spec})], []), options)
 
 
 def test_gateways_have_ports_of_their_own_on_the_loopback(make, tmp_path):
@@ -76,6 +139,10 @@ def test_simulated_workers_need_no_vllm(make, options):
         ({}, None),
         ({"nodeSelector": {"pool": "a"}}, "on a cluster only, not here: nodes with pool=a"),
         (
+            {"pod": {"image": "x", "env": [{"name": "A", "valueFrom": {}}]}},
+            "on a cluster only, not here: pod.image, pod.env A",
+        ),
+        (
             {"resources": {"gpu": {"count": 2}, "memory": "8Gi"}, "nodeSelector": {"pool": "a"}},
             "on a cluster only, not here: 2 nvidia.com/gpu per worker (here: CPU); nodes with pool=a; memory 8Gi each",
         ),
@@ -83,6 +150,16 @@ def test_simulated_workers_need_no_vllm(make, options):
 )
 def test_what_a_cluster_would_do_is_said_in_one_line(make, spec, says):
     assert beyond_local(Loaded([make.model(**spec)], [])) == says
+
+
+def test_a_cache_a_token_and_a_service_are_of_a_cluster(make):
+    source = {"hf": {"repo": "o/n", "tokenSecret": {"name": "hub", "key": "k"}}}
+    model = make.model(model={"source": source, "cache": {"size": "9Gi"}}, engine={"vllm": {}})
+    said = beyond_local(Loaded([model], [make.gateway(service={"type": "LoadBalancer"})]))
+
+    assert "a cache volume of 9Gi (here: the hub's own cache" in said
+    assert "the token of Secret hub (here: your own HF_TOKEN)" in said
+    assert "2 gateways behind a Service of type LoadBalancer (here: GATEWAYS=)" in said
 
 
 def test_a_missing_model_directory_names_the_command_that_makes_it(make, options):

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 from tailrace_operator.resources.duration import Duration
-from tailrace_operator.resources.quantity import Quantity
+from tailrace_operator.resources.quantity import Quantity, canonical
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,16 @@ def test_what_is_no_duration_is_refused(text):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("8Mi", 8 * 2**20), ("2", 2), ("1.5Gi", 3 * 2**29), ("500m", Decimal("0.5")), ("1k", 1000), ("1Ti", 2**40)],
+    [
+        ("8Mi", 8 * 2**20),
+        ("2", 2),
+        ("1.5Gi", 3 * 2**29),
+        ("500m", Decimal("0.5")),
+        ("1k", 1000),
+        ("1Ti", 2**40),
+        ("1Pi", 2**50),
+        ("2P", 2 * 10**15),
+    ],
 )
 def test_a_quantity_is_worth_its_number(text, value):
     assert Quantity(text).value == value
@@ -34,3 +43,29 @@ def test_a_quantity_is_worth_its_number(text, value):
 def test_what_is_no_quantity_is_refused(text):
     with pytest.raises(ValueError, match="is not a quantity: write a number with a suffix"):
         Quantity(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "printed"),
+    [
+        ("1024Mi", "1Gi"),
+        ("1.5Gi", "1536Mi"),
+        ("1536Ki", "1536Ki"),
+        ("2048Gi", "2Ti"),
+        ("1023Ki", "1023Ki"),
+        ("0.5Ki", "512"),
+        ("0.5", "500m"),
+        ("1000m", "1"),
+        ("1500m", "1500m"),
+        ("2", "2"),
+        ("1000", "1k"),
+        ("1000k", "1M"),
+        ("1500M", "1500M"),
+        ("0.0001", "1m"),
+        ("0", "0"),
+        ("0Gi", "0"),
+    ],
+)
+def test_an_amount_is_printed_as_the_api_server_prints_it(given, printed):
+    assert canonical(Quantity(given)) == printed
+    assert canonical(Quantity(printed)) == printed
