@@ -163,10 +163,10 @@ def test_the_default_storage_class_is_left_to_the_cluster(helm):
 
 
 def test_without_a_volume_the_logs_lie_on_the_node(helm):
-    objects = helm.template({"nats": {"jetstream": {"fileStore": {"pvc": {"enabled": False, "size": "2Gi"}}}}})
+    objects = helm.template({"nats": {"jetstream": {"fileStore": {"pvc": {"enabled": False, "size": "4Gi"}}}}})
     assert "volumeClaimTemplates" not in objects.one("StatefulSet")["spec"]
     [data] = [volume for volume in pod_of(objects)["volumes"] if volume["name"] == "data"]
-    assert data["emptyDir"] == {"sizeLimit": "2Gi"}
+    assert data["emptyDir"] == {"sizeLimit": "4Gi"}
 
 
 @pytest.mark.parametrize(

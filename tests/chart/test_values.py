@@ -96,6 +96,11 @@ TOGETHER = [
         "nats.jetstream.fileStore.maxSize: 21Gi does not fit on a volume of 20Gi",
     ),
     (
+        {"broker": {"payloadsMaxBytes": "18433Mi"}},
+        {"broker": {"payloadsMaxBytes": "18432Mi"}},
+        "broker.payloadsMaxBytes: 18433Mi do not fit into a file store of 18432Mi: lower it, or raise nats.jetstream",
+    ),
+    (
         {"nats": {"maxPayload": "65Mi"}},
         {"nats": {"maxPayload": "64Mi"}},
         "nats.maxPayload: NATS takes messages of 64Mi at most, not 65Mi",

@@ -24,6 +24,7 @@ SMALL = {
     "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
     "jetstream": {"memoryStore": {"maxSize": "256Mi"}, "fileStore": {"pvc": {"size": "1Gi"}}},
 }
+SMALL_BROKER = {"payloadsMaxBytes": "256Mi"}
 Values = dict[str, Any]
 
 
@@ -123,6 +124,7 @@ def nats_release(cluster: Cluster, replicas: int, credentials: Credentials | Non
             {
                 "crds": {"enabled": False},
                 "watchNamespaces": [namespace],
+                "broker": SMALL_BROKER,
                 "nats": {"replicas": replicas, "image": NATS_IMAGE, "auth": {"create": False}, **SMALL},
             }
         )

@@ -54,6 +54,10 @@ whose server died tries the next one at once, where the Service might lead it to
 {{- if gt (include "tailrace.mebibytes" $file | int64) (include "tailrace.mebibytes" $volume | int64) -}}
 {{- fail (printf "nats.jetstream.fileStore.maxSize: %s does not fit on a volume of %s (nats.jetstream.fileStore.pvc.size)" $file $volume) -}}
 {{- end -}}
+{{- $payloads := .Values.broker.payloadsMaxBytes -}}
+{{- if gt (include "tailrace.mebibytes" $payloads | int64) (include "tailrace.mebibytes" $file | int64) -}}
+{{- fail (printf "broker.payloadsMaxBytes: %s do not fit into a file store of %s: lower it, or raise nats.jetstream.fileStore.pvc.size" $payloads $file) -}}
+{{- end -}}
 {{- $largest := include "tailrace.mebibytes" .Values.nats.maxPayload | int64 -}}
 {{- if gt $largest 64 -}}
 {{- fail (printf "nats.maxPayload: NATS takes messages of 64Mi at most, not %s; larger requests travel through the object store" .Values.nats.maxPayload) -}}
