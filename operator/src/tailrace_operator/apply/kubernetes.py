@@ -24,6 +24,8 @@ from tailrace_operator.render.rendered import Manifest
 FIELD_MANAGER = "tailrace-operator"
 _APPLY = "application/apply-patch+yaml"
 _JSON_PATCH = "application/json-patch+json"
+#: All that the API server says of a JSON patch whose `test` fails. Of what is wrong with an object it says more.
+_PATCH_FAILED = "the server rejected our request due to an error in our request"
 _TIMEOUT_S = 15.0
 _CONNECTIONS = 32
 
@@ -155,8 +157,7 @@ def _meaning(ref: Ref, status: int, body: Any) -> KubernetesError:
         return NamespaceGoingError(message)
     if status == 404:
         return NotFoundError(message)
-    # A JSON patch whose `test` fails is answered by 422 with this reason alone.
-    if status == 409 or (status == 422 and "testing path" in message):
+    if status == 409 or (status == 422 and said.get("message") == _PATCH_FAILED):
         return ChangedError(message)
     if status in (429, 500, 502, 503, 504, 0):
         return UnreachableError(message)

@@ -1,11 +1,13 @@
 """Carries plans out, one action after the other, and finds out whose an object is before it touches it."""
 
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 from tailrace_operator.apply.kubernetes import KubernetesApi, RefusedError
 from tailrace_operator.controller.world import World
-from tailrace_operator.plan import Apply, Ownership, Plan, drift, ownership
+from tailrace_operator.plan import Apply, Delete, Ownership, Plan, Ref, drift, ownership
+from tailrace_operator.render import Manifest
 
 log = logging.getLogger("tailrace.operator")
 
@@ -39,36 +41,48 @@ class Executor:
         """
         outcome = Outcome()
         for action in plan.applies:
-            try:
-                if (conflict := await self._apply(action, owner_uid)) is not None:
-                    outcome.conflicts.append(conflict)
-                else:
-                    outcome.done += 1
-            except RefusedError as error:
-                outcome.conflicts.append(f"the API server refused {action.ref}: {error}")
-            log.info("plan.action do=apply object=%s reason=%s", action.ref, action.reason)
+            await self._note(outcome, action, self._apply(action, owner_uid))
         for deletion in plan.deletes:
-            await self._api.delete(deletion.ref, deletion.uid)
-            outcome.done += 1
-            log.info("plan.action do=delete object=%s reason=%s", deletion.ref, deletion.reason)
+            await self._note(outcome, deletion, self._delete(deletion))
         return outcome
 
+    async def _note(self, outcome: Outcome, action: Apply | Delete, doing: Awaitable[str | None]) -> None:
+        try:
+            conflict = await doing
+        except RefusedError as error:
+            conflict = f"the API server refused {error}"
+        verb = type(action).__name__.lower()
+        log.info("plan.action do=%s object=%s reason=%s conflict=%s", verb, action.ref, action.reason, conflict)
+        if conflict is None:
+            outcome.done += 1
+        else:
+            outcome.conflicts.append(conflict)
+
+    async def _delete(self, deletion: Delete) -> str | None:
+        await self._api.delete(deletion.ref, deletion.uid)
+        return None
+
     async def _apply(self, action: Apply, owner_uid: str) -> str | None:
+        """Why it cannot be applied, if somebody else is in the way."""
         uid = action.uid
-        if uid is None:
-            present = await self._api.get(action.ref)
-            if present is not None:
-                whose = ownership(present, owner_uid)
-                if whose is Ownership.FOREIGN:
-                    return (
-                        f"{action.ref} exists and is not ours, so it is left alone: "
-                        "delete or rename it, or give the resource another name"
-                    )
-                if whose is Ownership.LEFTOVER:
-                    raise LeftoverError(f"{action.ref} of a resource that was deleted is still there")
-                self._world.put(present)
-                if not drift(action.manifest, present):
-                    return None
-                uid = present["metadata"]["uid"]
+        if uid is None and (present := await self._api.get(action.ref)) is not None:
+            whose = ownership(present, owner_uid)
+            if whose is Ownership.LEFTOVER:
+                raise LeftoverError(f"{action.ref} of a resource that was deleted is still there")
+            if whose is Ownership.FOREIGN:
+                return _in_the_way(action.ref)
+            if self._is_as_wanted(action.manifest, present):
+                return None
+            uid = present["metadata"]["uid"]
         self._world.put(await self._api.apply(action.manifest, uid))
         return None
+
+    def _is_as_wanted(self, wanted: Manifest, present: Manifest) -> bool:
+        """No event has told of it yet, and there may be nothing to write."""
+        self._world.put(present)
+        return not drift(wanted, present)
+
+
+def _in_the_way(ref: Ref) -> str:
+    remedy = "delete or rename it, or give the resource another name"
+    return f"{ref} exists and is not ours, so it is left alone: {remedy}"

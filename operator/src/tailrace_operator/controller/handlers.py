@@ -50,8 +50,7 @@ def _resource(kind: Kind) -> tuple[str, ...]:
 def _handler(kind: Kind, world: World, wake: Callable[[Key], None]) -> Callable[..., Any]:
     async def on_event(type: str | None, body: Mapping[str, Any], **_: Any) -> None:  # noqa: A002 - kopf's name
         observed = {**body, "apiVersion": kind.api_version, "kind": kind.kind}
-        key = world.drop(Ref.of(observed)) if type == "DELETED" else world.put(observed)
-        if key is not None:
+        for key in world.drop(Ref.of(observed)) if type == "DELETED" else world.put(observed):
             wake(key)
 
     return on_event

@@ -1,7 +1,7 @@
 """Kubernetes events, posted when something changes and never to say that it still is so."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import uuid4
@@ -19,9 +19,10 @@ _MAX_MESSAGE = 1000
 class Journal:
     """Posts events about resources."""
 
-    def __init__(self, api: KubernetesApi, instance: str) -> None:
+    def __init__(self, api: KubernetesApi, instance: str, clock: Callable[[], datetime]) -> None:
         self._api = api
         self._instance = instance
+        self._clock = clock
 
     async def transitions(
         self, resource: Manifest, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
@@ -38,10 +39,17 @@ class Journal:
 
     async def tell(self, resource: Manifest, severity: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         """Post one event; one that cannot be posted is only logged."""
-        described, now = resource["metadata"], datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        described = resource["metadata"]
         log.info("event reason=%s about=%s/%s message=%s", reason, described["namespace"], described["name"], message)
+        try:
+            await self._api.create(self._event(resource, severity, reason, message))
+        except KubernetesError as error:
+            log.warning("event.not_posted reason=%s error=%s", reason, error)
+
+    def _event(self, resource: Manifest, severity: str, reason: str, message: str) -> Manifest:
+        described, now = resource["metadata"], self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         about = {key: described.get(key) for key in ("name", "namespace", "uid", "resourceVersion")}
-        event = {
+        return {
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"name": f"{described['name']}.{uuid4().hex[:16]}", "namespace": described["namespace"]},
@@ -56,10 +64,6 @@ class Journal:
             "reportingComponent": _COMPONENT,
             "reportingInstance": self._instance,
         }
-        try:
-            await self._api.create(event)
-        except KubernetesError as error:
-            log.warning("event.not_posted reason=%s error=%s", reason, error)
 
 
 def _is_bad(condition: Mapping[str, Any]) -> bool:

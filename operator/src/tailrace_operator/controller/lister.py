@@ -56,11 +56,10 @@ class Lister:
         for namespace in self._namespaces:
             for kind in (MODEL, GATEWAY, *CHILDREN, POD):
                 listed |= await self._list(kind, namespace)
-        touched = {self._world.drop(ref) for ref in missing(known, listed)}
+        touched = {key for ref in missing(known, listed) for key in self._world.drop(ref)}
         for kind_name in ("StreamingModel", "StreamingGateway"):
             touched |= {key for key, _ in self._world.resources(kind_name)}
-        for key in touched - {None}:
-            assert key is not None  # noqa: S101 - for the type checker
+        for key in touched:
             self._wake(key)
 
     async def _list(self, kind: Kind, namespace: str) -> set[Ref]:

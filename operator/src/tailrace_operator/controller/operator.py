@@ -53,14 +53,14 @@ class Operator:
         api.count = lambda verb, kind: self.metrics.api_requests.labels(verb, kind).inc()
         rendering = settings.for_rendering()
         credentials = Credentials(api, own_namespace(), settings.nats)
-        journal = Journal(api, os.environ.get("POD_NAME", "tailrace-operator"))
+        journal = Journal(api, os.environ.get("POD_NAME", "tailrace-operator"), _now)
         self.broker = BrokerLink(credentials.for_operator, self.wake_all)
         self.lister = Lister(api, self.world, settings.watch_namespaces, self.wake)
         self._loads = Loads(self.broker, self.world, self.wake)
         self._progress = Progress(self.broker, self.wake)
         executor = Executor(api, self.world)
-        reporter = Reporter(api, self.world, journal, self.metrics)
-        finalizer = Finalizer(api, self.broker, journal, settings.broker_patience_s, lambda: datetime.now(UTC))
+        reporter = Reporter(api, self.world, journal, self.metrics, _now)
+        finalizer = Finalizer(api, self.broker, journal, settings.broker_patience_s, _now)
         tools = Tools(
             api, self.world, self.broker, executor, reporter, finalizer, self._loads, self._progress, rendering
         )
@@ -130,3 +130,7 @@ class Operator:
             return False
         self._wakes.done(key)
         return True
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,7 +1,7 @@
 """Writes a resource's status when it differs from what stands there, and tells of the transitions."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from tailrace_operator.apply.kubernetes import KubernetesApi, NotFoundError
@@ -17,31 +17,27 @@ _VALUES = {"True": 1, "False": 0, "Unknown": -1}
 class Reporter:
     """The one writer of status."""
 
-    def __init__(self, api: KubernetesApi, world: World, journal: Journal, metrics: Metrics) -> None:
+    def __init__(
+        self, api: KubernetesApi, world: World, journal: Journal, metrics: Metrics, clock: Callable[[], datetime]
+    ) -> None:
         self._api = api
         self._world = world
         self._journal = journal
         self._metrics = metrics
+        self._clock = clock
 
     async def report(self, resource: Manifest, fields: Mapping[str, Any], verdicts: Mapping[str, Verdict]) -> None:
         """Bring the status to `fields` and `verdicts`; nothing is written when it says so already."""
-        before = resource.get("status") or {}
-        described = resource["metadata"]
-        known = before.get("conditions") or []
-        conditions = merged(known, verdicts, described.get("generation", 0), datetime.now(UTC))
+        before, described = resource.get("status") or {}, resource["metadata"]
+        known, generation = before.get("conditions") or [], described.get("generation", 0)
+        conditions = merged(known, verdicts, generation, self._clock())
         self._measure(resource, conditions)
-        wanted = {**fields, "observedGeneration": described.get("generation", 0), "conditions": conditions}
+        wanted = {**fields, "observedGeneration": generation, "conditions": conditions}
         wanted = {name: value for name, value in wanted.items() if value is not None}
-        if wanted == before:
+        if _comparable(wanted, verdicts) == _comparable(before, verdicts):
             return
-        status = {
-            "apiVersion": resource["apiVersion"],
-            "kind": resource["kind"],
-            "metadata": {"name": described["name"], "namespace": described["namespace"]},
-            "status": wanted,
-        }
         try:
-            self._world.put(await self._api.apply(status, described["uid"], subresource="status"))
+            self._world.put(await self._api.apply(_status_of(resource, wanted), described["uid"], subresource="status"))
         except NotFoundError:
             return
         await self._journal.transitions(resource, known, conditions)
@@ -61,3 +57,19 @@ class Reporter:
                 resource["kind"], described["namespace"], described["name"], condition["type"]
             )
             gauge.set(_VALUES[condition["status"]])
+
+
+def _comparable(status: Mapping[str, Any], ours: Mapping[str, Verdict]) -> dict[str, Any]:
+    """A status without the conditions that others added: server-side apply leaves them alone."""
+    conditions = {c["type"]: c for c in status.get("conditions") or () if c["type"] in ours}
+    return {**status, "conditions": conditions}
+
+
+def _status_of(resource: Manifest, status: Mapping[str, Any]) -> Manifest:
+    described = resource["metadata"]
+    return {
+        "apiVersion": resource["apiVersion"],
+        "kind": resource["kind"],
+        "metadata": {"name": described["name"], "namespace": described["namespace"]},
+        "status": dict(status),
+    }

@@ -82,11 +82,6 @@ class Wakes(Generic[K]):
         self.wake_in(key, delay, now)
         return delay
 
-    def forget(self, key: K) -> None:
-        """The object is gone: no later look is planned for it."""
-        self._failures.pop(key, None)
-        self._soonest.pop(key, None)
-
     def _release(self, key: K) -> None:
         self._busy.discard(key)
         if key in self._again:

@@ -40,35 +40,23 @@ class World:
     _children: dict[Key, dict[Ref, Manifest]] = field(default_factory=dict)
     _owner_of: dict[Ref, Key] = field(default_factory=dict)
 
-    def put(self, observed: Mapping[str, Any]) -> Key | None:
+    def put(self, observed: Mapping[str, Any]) -> set[Key]:
         """Take in an object; returns whom it concerns. What is older than what is known changes nothing."""
         ref = Ref.of(observed)
         key = resource_key(ref)
-        if key is not None:
-            if not _is_older(observed, self._resources.get(key)):
-                self._resources[key] = _trimmed(observed)
-            return key
-        owner = owner_key(observed)
-        if owner is None:
-            return self.drop(ref)
-        known = self._children.setdefault(owner, {})
-        if not _is_older(observed, known.get(ref)):
-            known[ref] = _trimmed(observed)
-            self._owner_of[ref] = owner
-        return owner
+        if key is None:
+            return self._put_child(ref, observed)
+        if not _is_older(observed, self._resources.get(key)):
+            self._resources[key] = _trimmed(observed)
+        return {key}
 
-    def drop(self, ref: Ref) -> Key | None:
+    def drop(self, ref: Ref) -> set[Key]:
         """Forget an object that is gone; returns whom it concerned."""
         key = resource_key(ref)
-        if key is not None:
-            self._resources.pop(key, None)
-            return key
-        owner = self._owner_of.pop(ref, None)
-        if owner is not None:
-            self._children.get(owner, {}).pop(ref, None)
-            if not self._children.get(owner):
-                self._children.pop(owner, None)
-        return owner
+        if key is None:
+            return self._drop_child(ref)
+        self._resources.pop(key, None)
+        return {key}
 
     def resource(self, key: Key) -> Manifest | None:
         """The resource called `key`."""
@@ -93,6 +81,27 @@ class World:
         kinds = {MODEL.kind: MODEL, GATEWAY.kind: GATEWAY}
         resources = {Ref(kinds[k.kind].api_version, k.kind, k.namespace, k.name) for k in self._resources}
         return resources | set(self._owner_of)
+
+    def _put_child(self, ref: Ref, observed: Mapping[str, Any]) -> set[Key]:
+        """A child whose label was moved to another owner concerns both; one that lost it, the one that it had."""
+        before, owner = self._owner_of.get(ref), owner_key(observed)
+        if before is not None and _is_older(observed, self._children[before][ref]):
+            return {before}
+        told = self._drop_child(ref) if before != owner else set()
+        if owner is None:
+            return told
+        self._children.setdefault(owner, {})[ref] = _trimmed(observed)
+        self._owner_of[ref] = owner
+        return told | {owner}
+
+    def _drop_child(self, ref: Ref) -> set[Key]:
+        owner = self._owner_of.pop(ref, None)
+        if owner is None:
+            return set()
+        del self._children[owner][ref]
+        if not self._children[owner]:
+            del self._children[owner]
+        return {owner}
 
 
 def resource_key(ref: Ref) -> Key | None:

@@ -1,0 +1,105 @@
+"""An API server in memory: it keeps objects, counts their versions, refuses what it is told to, tells what was asked.
+
+Only what the operator relies on: names, uids, resource versions, preconditions. What a real one does beyond is tested
+on a real one (tests/cluster).
+"""
+
+import copy
+import itertools
+from typing import Any
+
+from tailrace_operator.apply.kubernetes import ChangedError, KubernetesApi, NotFoundError
+from tailrace_operator.plan import Ref
+
+Object = dict[str, Any]
+
+
+class FakeApi(KubernetesApi):
+    def __init__(self, *present: Object) -> None:
+        self._versions = itertools.count(100)
+        self.objects: dict[Ref, Object] = {}
+        #: What was asked: the verb and the object's name.
+        self.asked: list[str] = []
+        self.refusals: dict[str, Exception] = {}
+        for manifest in present:
+            self._store(Ref.of(manifest), manifest)
+
+    @property
+    def written(self) -> list[str]:
+        return [asked for asked in self.asked if not asked.startswith(("get ", "list "))]
+
+    def refuse(self, verb: str, ref: Ref | str, error: Exception) -> None:
+        """Answer `error` to this request from now on."""
+        self.refusals[f"{verb} {ref}"] = error
+
+    def allow(self, verb: str, ref: Ref | str) -> None:
+        del self.refusals[f"{verb} {ref}"]
+
+    async def get(self, ref: Ref) -> Object | None:
+        self._hear("get", ref)
+        return copy.deepcopy(self.objects.get(ref))
+
+    async def list_kind(self, ref: Ref, label_selector: str = "") -> list[Object]:
+        self._hear("list", f"{ref.kind} in {ref.namespace or 'all'}")
+        key, _, value = label_selector.partition("=")
+        return [
+            copy.deepcopy(found)
+            for known, found in self.objects.items()
+            if (known.api_version, known.kind) == (ref.api_version, ref.kind)
+            and ref.namespace in ("", known.namespace)
+            and (not key or (found["metadata"].get("labels") or {}).get(key) == value)
+        ]
+
+    async def create(self, manifest: Object) -> Object:
+        ref = Ref.of(manifest)
+        self._hear("create", ref.kind if ref.kind == "Event" else ref)
+        if ref in self.objects:
+            raise ChangedError(f"{ref} already exists")
+        return self._store(ref, manifest)
+
+    async def apply(self, manifest: Object, uid: str | None = None, subresource: str = "") -> Object:
+        ref = Ref.of(manifest)
+        self._hear(f"apply {subresource}".strip(), ref)
+        present = self.objects.get(ref)
+        if subresource and present is None:
+            raise NotFoundError(f"{ref} not found")
+        if uid and (present is None or present["metadata"]["uid"] != uid):
+            raise ChangedError(f"{ref} is another one")
+        return self._store(ref, merged(present or {}, manifest))
+
+    async def set_finalizers(self, observed: Object, finalizers: list[str]) -> None:
+        ref = Ref.of(observed)
+        self._hear("finalize", ref)
+        present = self.objects.get(ref)
+        if present is None:
+            raise NotFoundError(f"{ref} not found")
+        if present["metadata"]["resourceVersion"] != observed["metadata"]["resourceVersion"]:
+            raise ChangedError(f"{ref} changed")
+        present["metadata"]["finalizers"] = finalizers
+        self._store(ref, present)
+
+    async def delete(self, ref: Ref, uid: str) -> None:
+        self._hear("delete", ref)
+        if ref in self.objects and self.objects[ref]["metadata"]["uid"] == uid:
+            del self.objects[ref]
+
+    @property
+    def events(self) -> list[Object]:
+        return [found for ref, found in self.objects.items() if ref.kind == "Event"]
+
+    def _hear(self, verb: str, ref: Ref | str) -> None:
+        self.asked.append(f"{verb} {ref}")
+        if (error := self.refusals.get(f"{verb} {ref}")) is not None:
+            raise error
+
+    def _store(self, ref: Ref, manifest: Object) -> Object:
+        version = str(next(self._versions))
+        described = {"uid": f"uid-{version}", **manifest["metadata"], "resourceVersion": version}
+        self.objects[ref] = {**copy.deepcopy(manifest), "metadata": described}
+        return copy.deepcopy(self.objects[ref])
+
+
+def merged(present: Any, wanted: Any) -> Any:
+    if not isinstance(present, dict) or not isinstance(wanted, dict):
+        return copy.deepcopy(wanted)
+    return {**present, **{key: merged(present.get(key), value) for key, value in wanted.items()}}

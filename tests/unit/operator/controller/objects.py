@@ -1,0 +1,37 @@
+"""Resources and children as the watches and listings of these tests tell of them."""
+
+from typing import Any
+
+Object = dict[str, Any]
+API = "tailrace.dev/v1alpha1"
+MANAGED = {"app.kubernetes.io/managed-by": "tailrace"}
+
+
+def resource(name: str = "echo", kind: str = "StreamingModel", uid: str = "", version: int = 1, **more: Any) -> Object:
+    metadata = {"name": name, "namespace": "default", "uid": uid or f"uid-{name}", "resourceVersion": str(version)}
+    metadata |= more.pop("metadata", {})
+    spec = {"engine": {"simulated": {}}} if kind == "StreamingModel" else {}
+    return {"apiVersion": API, "kind": kind, "metadata": metadata | {"generation": 1}, "spec": spec, **more}
+
+
+def gateway(name: str = "default", **more: Any) -> Object:
+    return resource(name, "StreamingGateway", **more)
+
+
+def child(
+    name: str = "echo-worker", kind: str = "Deployment", of: str | None = "model=echo", version: int = 1, **more: Any
+) -> Object:
+    label, _, owner = (of or "").partition("=")
+    metadata = {"name": name, "namespace": "default", "uid": f"uid-{name}", "resourceVersion": str(version)}
+    labels = MANAGED | ({f"tailrace.dev/{label}": owner} if of else {})
+    api_version = {"Deployment": "apps/v1", "Job": "batch/v1"}.get(kind, "v1")
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": metadata | {"labels": labels} | more.pop("metadata", {}),
+        **more,
+    }
+
+
+def owned_by(uid: str, api_version: str = API) -> Object:
+    return {"ownerReferences": [{"apiVersion": api_version, "kind": "StreamingModel", "name": "echo", "uid": uid}]}
