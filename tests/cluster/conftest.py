@@ -9,6 +9,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,8 @@ HOW = "To run them: on Linux, as root, with Go: pytest tests/cluster. Or set KUB
 class Clusters:
     """The clusters of this session, by level."""
 
-    def __init__(self, request: pytest.FixtureRequest) -> None:
-        self.request = request
+    def __init__(self, request: pytest.FixtureRequest, stack: ExitStack) -> None:
+        self.request, self.stack = request, stack
         self.capture = request.config.pluginmanager.getplugin("capturemanager")
         self.started: dict[str, Cluster] = {}
 
@@ -37,6 +38,7 @@ class Clusters:
         if running is None:
             with self.capture.global_and_fixture_disabled():
                 running = self.started[levels[0]] = self.start(levels[0])
+            self.stack.callback(running.stop)
         return running
 
     def start(self, level: str) -> Cluster:
@@ -50,22 +52,17 @@ class Clusters:
             raise NotOursError("the cluster of KUBECONFIG has fewer than two nodes")
         return cluster
 
-    def stop(self) -> None:
-        for cluster in self.started.values():
-            cluster.stop()
-
 
 @pytest.fixture(scope="session")
 def node_images() -> list[Path]:
-    """Archives of the images that every node has from its start, large and lasting ones first (see `harness.stores`)."""
+    """Archives of the images that every node has from its start; large and lasting ones first, see `harness.stores`."""
     return [images.base()]
 
 
 @pytest.fixture(scope="session")
 def clusters(request: pytest.FixtureRequest) -> Iterator[Clusters]:
-    found = Clusters(request)
-    yield found
-    found.stop()
+    with ExitStack() as stack:
+        yield Clusters(request, stack)
 
 
 @pytest.fixture(scope="session")

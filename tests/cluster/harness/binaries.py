@@ -15,7 +15,7 @@ from . import cache, shell
 
 MODULES_DIR = Path(__file__).resolve().parent.parent / "binaries"
 SOURCES = ("go.mod", "go.sum", "main.go")
-GO_REMEDY = "install Go 1.24 or newer (https://go.dev/dl), then run this again"
+GO_REMEDY = "install Go 1.24 or newer (https://go.dev/dl); sudo drops it: sudo env PATH=$PATH …"
 FIRST_TIME = "first time only: about 15 minutes for all on 2 cores"
 
 

@@ -1,7 +1,8 @@
 """What is made once per machine and used by every checkout: built programs and images, outside the checkout.
 
 An entry is a folder named after the hash of everything that goes into it. It is made in a temporary folder and renamed
-when it is whole, under a file lock, so that neither an interrupted run nor two parallel ones leave half an entry.
+when it is whole, under a file lock, so that neither an interrupted run nor two parallel ones leave half an entry. New entries
+take the place of old ones of their name that nobody has used for an hour.
 """
 
 import fcntl
@@ -9,9 +10,15 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+UNUSED_S = 3600.0
+#: How many entries of a name stay whatever their age. Stores build on each other: one for every image of a cluster.
+KEPT = {"stores": 16}
+KEPT_OTHERWISE = 3
 
 
 def root() -> Path:
@@ -42,12 +49,29 @@ def locked(path: Path) -> Iterator[None]:
 def entry(kind: str, name: str, make: Callable[[Path], None]) -> Path:
     """The folder of a cache entry; `make` fills a temporary folder when there is none yet."""
     place = root() / kind / name
-    if place.is_dir():
-        return place
-    with locked(root() / kind / f".{name}.lock"):
-        if not place.is_dir():
-            publish(place, make)
+    if not place.is_dir():
+        with locked(lock_of(place)):
+            if not place.is_dir():
+                publish(place, make)
+                evict(place)
+    os.utime(place)
     return place
+
+
+def lock_of(place: Path) -> Path:
+    return place.with_name(f".{place.name}.lock")
+
+
+def evict(new: Path) -> None:
+    """Remove entries that the new one may have replaced: the same name but for the hash, long unused."""
+    stem = new.name.rpartition("-")[0]
+    rivals = [path for path in new.parent.glob(f"{stem}-*") if path.name.rpartition("-")[0] == stem]
+    by_use = sorted(rivals, key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in by_use[KEPT.get(new.parent.name, KEPT_OTHERWISE) :]:
+        if time.time() - path.stat().st_mtime > UNUSED_S:
+            gone = path.rename(path.with_name(f".{path.name}.gone"))
+            shutil.rmtree(gone, ignore_errors=True)
+            lock_of(path).unlink(missing_ok=True)
 
 
 def publish(place: Path, make: Callable[[Path], None]) -> None:

@@ -59,7 +59,7 @@ def output(argv: Sequence[str | Path], **options: object) -> str:
 
 def program(name: str, remedy: str) -> str:
     """The path of a program on PATH, or UnavailableError with the remedy."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin:/usr/local/go/bin")
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
     if found is None:
-        raise UnavailableError(f"{name} is not installed: {remedy}")
+        raise UnavailableError(f"{name} is not on PATH: {remedy}")
     return found

@@ -27,7 +27,7 @@ def store(archives: Sequence[Path]) -> Path:
     *before, last = archives
     parent = store(before) if before else None
     name = cache.key(*(identity(archive) for archive in archives))
-    return cache.entry("stores", name, lambda draft: extend(draft, parent, last)) / CONTAINERD
+    return cache.entry("stores", f"store-{name}", lambda draft: extend(draft, parent, last)) / CONTAINERD
 
 
 def identity(archive: Path) -> str:
