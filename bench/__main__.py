@@ -1,10 +1,12 @@
 """`python -m bench`: measure, print the tables, write the numbers.
 
-`gateway-path` is the default; `failover` measures what a client sees when a worker dies, hangs or leaves.
+`gateway-path` is the default; `failover` measures what a client sees when a worker dies, hangs or leaves; `reconcile`
+what a thousand models cost the operator (it runs an API server of its own).
 """
 
 import argparse
 import asyncio
+import sys
 from pathlib import Path
 
 import msgspec
@@ -17,12 +19,14 @@ _RESULTS = Path("bench/results")
 def main() -> None:
     """Parse the command line and run one benchmark."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("which", nargs="?", choices=("gateway-path", "failover"), default="gateway-path")
+    parser.add_argument("which", nargs="?", choices=("gateway-path", "failover", "reconcile"), default="gateway-path")
     parser.add_argument("--tiny", action="store_true", help="a few streams, for a second: shows that it works")
     parser.add_argument("--results", type=Path, default=_RESULTS, help="directory of the JSON files")
     options = parser.parse_args()
     if options.which == "failover":
         text, report = asyncio.run(_failover(options.tiny))
+    elif options.which == "reconcile":
+        text, report = _reconcile(options.tiny)
     else:
         text, report = asyncio.run(_gateway_path(options.tiny))
     options.results.mkdir(parents=True, exist_ok=True)
@@ -40,6 +44,15 @@ async def _gateway_path(tiny: bool) -> tuple[str, msgspec.Struct]:
 async def _failover(tiny: bool) -> tuple[str, msgspec.Struct]:
     report = await failover.measure(failover.TINY if tiny else failover.FULL)
     return failover.render(report), report
+
+
+def _reconcile(tiny: bool) -> tuple[str, msgspec.Struct]:
+    # The harness of the cluster tests runs the API server; nobody else needs it on their path.
+    sys.path.insert(0, str(Path("tests/cluster").resolve()))
+    from bench import reconcile
+
+    report = reconcile.measure(reconcile.TINY if tiny else reconcile.FULL)
+    return reconcile.render(report), report
 
 
 if __name__ == "__main__":

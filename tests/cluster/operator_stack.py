@@ -132,13 +132,21 @@ class Operator:
 
     def metric(self, name: str, **labels: str) -> float | None:
         """The sum over all series of a metric that have these labels; `None` while the operator does not answer."""
+        lines = self._lines(name, labels)
+        return None if lines is None else sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+    def series(self, name: str, **labels: str) -> int:
+        """How many series of a metric have these labels."""
+        return len(self._lines(name, labels) or [])
+
+    def _lines(self, name: str, labels: dict[str, str]) -> list[str] | None:
         try:
             text = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5).text
         except httpx.HTTPError:
             return None
-        lines = [line for line in text.splitlines() if re.match(rf"{name}(\{{| )", line)]
         wanted = [f'{key}="{value}"' for key, value in labels.items()]
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if all(label in line for label in wanted))
+        lines = [line for line in text.splitlines() if re.match(rf"{name}(\{{| )", line)]
+        return [line for line in lines if all(label in line for label in wanted)]
 
     def writes(self) -> float:
         """Requests so far that are not reads."""

@@ -22,7 +22,8 @@ from tailrace_operator.render.accounts import nats_accounts
 
 log = logging.getLogger("tailrace.operator")
 
-ROLES = ("operator", "gateway", "worker", "advisory")
+#: `routes` is how the servers of a cluster know each other.
+ROLES = ("operator", "gateway", "worker", "advisory", "routes")
 #: What pods in the models' namespaces need; the operator's own password stays at home.
 _SHARED = ("gateway", "worker", "advisory")
 _PASSWORD_BYTES = 24
@@ -39,7 +40,8 @@ class Credentials:
         self._api = api
         self._nats = nats
         self._ref = Ref("v1", "Secret", namespace, nats.credentials_secret)
-        self._file = Path(tempfile.mkdtemp(prefix="tailrace-")) / "password"
+        self._folder = tempfile.TemporaryDirectory(prefix="tailrace-")
+        self._file = Path(self._folder.name) / "password"
 
     async def ensure(self) -> None:
         """Make the Secret if it is ours to make and is not there."""
