@@ -1,8 +1,8 @@
 """What is made once per machine and used by every checkout: built programs and images, outside the checkout.
 
 An entry is a folder named after the hash of everything that goes into it. It is made in a temporary folder and renamed
-when it is whole, under a file lock, so that neither an interrupted run nor two parallel ones leave half an entry. New entries
-take the place of old ones of their name that nobody has used for an hour.
+when it is whole, under a file lock, so that neither an interrupted run nor two parallel ones leave half an entry. New
+entries take the place of old ones of their name that nobody has used for an hour.
 """
 
 import fcntl
