@@ -8,6 +8,7 @@ import yaml
 from tailrace_operator.crds import custom_resource_definitions, structural_schema, text_of
 from tailrace_operator.crds.__main__ import main
 from tailrace_operator.crds.chart import chart_text_of
+from tailrace_operator.crds.reference import reference_page
 from tailrace_operator.resources import StreamingGateway, StreamingModel
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +26,9 @@ def walk(schema, path="$"):
 
 
 def test_the_files_are_current():
-    assert main([str(CRDS), "--chart", str(ROOT / "charts/tailrace/templates/crds"), "--check"]) == 0
+    chart, reference = ROOT / "charts/tailrace/templates/crds", ROOT / "docs/crd-reference.md"
+
+    assert main([str(CRDS), "--chart", str(chart), "--reference", str(reference), "--check"]) == 0
 
 
 def test_a_stale_file_is_told_apart(tmp_path, capsys):
@@ -132,6 +135,22 @@ def test_braces_in_a_description_are_no_template():
     text = chart_text_of({"metadata": {"name": "a"}, "description": "write {{ this }}"})
 
     assert 'write {{ "{{" }} this }}' in text
+
+
+def test_the_reference_page_names_every_field_and_every_rule():
+    page = reference_page()
+    for kind in KINDS:
+        for path, part in walk(structural_schema(kind)):
+            name = path.rpartition(".")[2].removesuffix("[]")
+            if path.startswith(("$.spec.", "$.status.")) and name != "name":
+                assert f"| `{name}` |" in page, path
+            for rule in part.get("x-kubernetes-validations", []):
+                assert rule["message"].removeprefix("must lie ").replace("|", "\\|") in page, path
+
+
+def test_what_stands_twice_is_documented_once():
+    assert reference_page().count("| `credentialsSecret` |") == 1
+    assert "### `spec.engine.vllm.speculative.draftModel`" in reference_page()
 
 
 @pytest.mark.parametrize(

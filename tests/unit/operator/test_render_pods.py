@@ -65,6 +65,11 @@ def test_a_loading_worker_is_left_alone_until_its_deadline(make):
     assert made["spec"]["progressDeadlineSeconds"] == 45 * 60 + 300
 
 
+def test_a_worker_that_downloads_its_model_first_is_not_stalled_meanwhile(make):
+    assert deployment(make, **FETCHED)["spec"]["progressDeadlineSeconds"] == 30 * 60 + 300 + 3600
+    assert deployment(make, **CACHED)["spec"]["progressDeadlineSeconds"] == 30 * 60 + 300
+
+
 def test_a_worker_is_asked_whether_it_lives_and_serves(make):
     main = container(deployment(make))
 

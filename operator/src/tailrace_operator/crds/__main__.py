@@ -1,6 +1,6 @@
-"""`python -m tailrace_operator.crds DIRECTORY [--chart DIRECTORY] [--check]`: write what is generated from the types.
+"""`python -m tailrace_operator.crds DIRECTORY [--chart DIRECTORY] [--reference FILE] [--check]`: generate CRDs.
 
-DIRECTORY gets the CRDs, --chart the same as templates of the chart.
+DIRECTORY gets the CRDs, --chart the same as templates of the chart, --reference the page that documents them.
 """
 
 import argparse
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tailrace_operator.crds.chart import chart_text_of
 from tailrace_operator.crds.definitions import custom_resource_definitions, text_of
+from tailrace_operator.crds.reference import reference_page
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +32,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tailrace_operator.crds", description=__doc__)
     parser.add_argument("directory", type=Path, help="where the CRDs are")
     parser.add_argument("--chart", type=Path, help="where the chart's templates of them are")
+    parser.add_argument("--reference", type=Path, help="the page that documents them")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file differs")
     return parser.parse_args(argv)
 
@@ -40,7 +42,7 @@ def _texts(arguments: argparse.Namespace) -> dict[Path, str]:
     texts = {arguments.directory / name: text_of(definition) for name, definition in definitions.items()}
     if arguments.chart:
         texts |= {arguments.chart / name: chart_text_of(definition) for name, definition in definitions.items()}
-    return texts
+    return texts | ({arguments.reference: reference_page()} if arguments.reference else {})
 
 
 def _difference(file: Path, wanted: str) -> str:

@@ -29,6 +29,8 @@ METRICS_PORT = "metrics"
 _STARTUP_EVERY_S = 2
 #: What scheduling and pulling images may take beyond a worker's own start, in seconds.
 _SCHEDULING_MARGIN_S = 300.0
+#: What a download of its own may take beyond that, in seconds.
+_DOWNLOAD_MARGIN_S = 3600.0
 
 
 def worker_settings(model: StreamingModel, settings: RenderSettings) -> WorkerSettings:
@@ -60,9 +62,15 @@ def worker_manifests(model: StreamingModel, settings: RenderSettings) -> tuple[M
     template = pods.template(described, _pod(model, settings, described["name"]), config.digest_of(files))
     template = with_overrides(template, model.spec.pod, CONTAINER)
     rollout = {"maxSurge": model.spec.rollout.max_surge, "maxUnavailable": model.spec.rollout.max_unavailable}
-    progress_s = model.spec.startup.deadline.seconds + _SCHEDULING_MARGIN_S
-    deployment = pods.deployment(described, model.spec.replicas, template, rollout, progress_s)
+    deployment = pods.deployment(described, model.spec.replicas, template, rollout, _progress_s(model, settings))
     return files, deployment, pods.disruption_budget(described)
+
+
+def _progress_s(model: StreamingModel, settings: RenderSettings) -> float:
+    """How long a rollout may make no progress before it counts as stalled, in seconds."""
+    downloads = not _is_cached(model) and bool(downloads_of(model, settings))
+    margin_s = _SCHEDULING_MARGIN_S + (_DOWNLOAD_MARGIN_S if downloads else 0.0)
+    return model.spec.startup.deadline.seconds + margin_s
 
 
 def _files(model: StreamingModel, settings: RenderSettings) -> dict[str, str]:
