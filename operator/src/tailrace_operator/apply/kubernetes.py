@@ -37,7 +37,11 @@ class KubernetesError(Exception):
 
 
 class UnreachableError(KubernetesError):
-    """No answer, or one that says that the server cannot answer now."""
+    """No answer, or one from in front of the server: what happened meanwhile may never be told."""
+
+
+class BusyError(KubernetesError):
+    """The server answers, and cannot do it now: too many requests, a webhook that fails."""
 
 
 class NotFoundError(KubernetesError):
@@ -159,9 +163,9 @@ def _meaning(ref: Ref, status: int, body: Any) -> KubernetesError:
         return NotFoundError(message)
     if status == 409 or (status == 422 and said.get("message") == _PATCH_FAILED):
         return ChangedError(message)
-    if status in (429, 500, 502, 503, 504, 0):
+    if status in (502, 503, 504, 0):
         return UnreachableError(message)
-    return RefusedError(message)
+    return BusyError(message) if status in (429, 500) else RefusedError(message)
 
 
 def _status_of(body: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How far the download of a model is, from its Job, its pods and its own reports."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from tailrace_protocol.fetch import FetchReport
 
@@ -12,6 +12,7 @@ from tailrace_operator.render import Manifest
 
 #: States of a download that has got through to its source.
 _MOVING = ("downloading", "verifying", "done")
+_MAX_MESSAGE = 1024
 
 
 def state(observed: Sequence[Manifest], job: Manifest) -> Literal["missing", "running", "done", "failed"]:
@@ -36,6 +37,25 @@ def view(observed: Sequence[Manifest], job: Manifest, pods: Sequence[PodView], s
         again = f"delete Job {job['metadata']['name']} to try again, or change model.source"
         return FetchView("failed", f"{trouble or 'the download failed; see the logs of its pods'} ({again})", trouble)
     return FetchView("running", spoken(said) if said else "the model is being downloaded", trouble)
+
+
+def status(view: FetchView, said: FetchReport | None, before: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The download for the resource's status, with every field: the API server would fill in what is left out."""
+    if view.state == "none" and said is None:
+        return None
+    known = before or {}
+    done, total = (
+        (said.bytes_done, said.bytes_total) if said else (known.get("bytesDone", 0), known.get("bytesTotal", 0))
+    )
+    if view.state == "done":
+        return _fields("done", total, total, 100, "")
+    state = view.state if view.state == "failed" else said.state if said else "waiting"
+    message = str(view.trouble or view.message or (spoken(said) if said else ""))
+    return _fields(state, done, total, 100 * done // total if total else 0, message[:_MAX_MESSAGE])
+
+
+def _fields(state: str, done: int, total: int, percent: int, message: str) -> dict[str, Any]:
+    return {"state": state, "bytesDone": done, "bytesTotal": total, "percent": min(percent, 100), "message": message}
 
 
 def spoken(report: FetchReport) -> str:

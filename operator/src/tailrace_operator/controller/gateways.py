@@ -6,11 +6,10 @@ from pydantic import ValidationError
 
 from tailrace_operator.conditions import GatewayView, PodView, WorkloadView, gateway_verdicts
 from tailrace_operator.controller.executor import Executor, Outcome
-from tailrace_operator.controller.models import is_paused
+from tailrace_operator.controller.models import LOOK_AGAIN_S, is_paused
 from tailrace_operator.controller.reporting import Reporter
 from tailrace_operator.controller.world import Key, World
-from tailrace_operator.plan import Plan, Ref, plan, versioned
-from tailrace_operator.plan.versioned import config_maps_of
+from tailrace_operator.plan import Plan, in_use, plan, versioned
 from tailrace_operator.render import Manifest, RenderSettings, render_gateway
 from tailrace_operator.resources import StreamingGateway
 from tailrace_operator.resources.complaints import complaints, spelled
@@ -25,33 +24,35 @@ class GatewayReconciler:
         self._reporter = reporter
         self._rendering = rendering
 
-    async def reconcile(self, key: Key) -> None:
-        """One look. Raises what should make it be repeated soon."""
+    async def reconcile(self, key: Key) -> float | None:
+        """One look; returns after how many seconds to look again. Raises what should make it be repeated soon."""
         resource = self._world.resource(key)
         if resource is None:
             self._reporter.forget(key.kind, key.namespace, key.name)
-            return
+            return None
         if "deletionTimestamp" in resource["metadata"]:
-            return  # Its children go with it; it holds nothing outside the cluster.
+            return None  # Its children go with it; it holds nothing outside the cluster.
         try:
             gateway = StreamingGateway.parse({name: part for name, part in resource.items() if name != "status"})
         except ValidationError as error:
             wrong = [f"{spelled(path)} {sentence}" for path, sentence in complaints(error)]
             await self._report(key, resource, GatewayView(self._pods(key, None), complaints=wrong))
-            return
+            return None
+        return await self._bring_about(key, resource, gateway)
+
+    async def _bring_about(self, key: Key, resource: Manifest, gateway: StreamingGateway) -> float | None:
         paused, outcome = is_paused(resource), Outcome()
         if not paused:
             outcome = await self._executor.carry_out(self._plan(key, resource, gateway), resource["metadata"]["uid"])
         pods = self._pods(key, gateway.spec.replicas)
         view = GatewayView(pods, paused, conflicts=outcome.conflicts, address_trouble=self._address(key)[1])
         await self._report(key, resource, view)
+        return LOOK_AGAIN_S if outcome.conflicts else None
 
     def _plan(self, key: Key, resource: Manifest, gateway: StreamingGateway) -> Plan:
         observed = self._world.children(key)
         desired = versioned(render_gateway(gateway, (), self._rendering))
-        mounted = {name for pod in self._world.pods(key) for name in config_maps_of(pod["spec"])}
-        kept = {ref for o in observed if (ref := Ref.of(o)).kind == "ConfigMap" and ref.name in mounted}
-        return plan(desired, observed, resource["metadata"]["uid"], kept)
+        return plan(desired, observed, resource["metadata"]["uid"], in_use(observed, self._world.pods(key)))
 
     def _pods(self, key: Key, wanted: int | None) -> WorkloadView:
         deployment = next((o for o in self._world.children(key) if o["kind"] == "Deployment"), None)

@@ -26,8 +26,7 @@ from tailrace_operator.controller.loads import Loads
 from tailrace_operator.controller.progress import Progress
 from tailrace_operator.controller.reporting import Reporter
 from tailrace_operator.controller.world import Key, World
-from tailrace_operator.plan import Plan, Ref, plan, versioned
-from tailrace_operator.plan.versioned import config_maps_of
+from tailrace_operator.plan import Plan, Ref, in_use, plan, versioned
 from tailrace_operator.render import Manifest, Rendered, RenderSettings, render
 from tailrace_operator.resources import DEFAULT_GATEWAY, StreamingModel
 from tailrace_operator.resources.complaints import complaints, spelled
@@ -35,6 +34,8 @@ from tailrace_operator.resources.complaints import complaints, spelled
 log = logging.getLogger("tailrace.operator.models")
 
 PAUSED = "tailrace.dev/paused"
+#: What stands in the way may go without a word to us: a foreign object, a quota, a limit of the broker's.
+LOOK_AGAIN_S = 15.0
 _FETCH_POD = "tailrace-fetch"
 
 
@@ -59,26 +60,26 @@ class ModelReconciler:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 
-    async def reconcile(self, key: Key) -> None:
-        """One look. Raises what should make it be repeated soon."""
+    async def reconcile(self, key: Key) -> float | None:
+        """One look; returns after how many seconds to look again. Raises what should make it be repeated soon."""
         resource = self._tools.world.resource(key)
         if resource is None:
             self._tools.progress.forget(key)
             self._tools.reporter.forget(key.kind, key.namespace, key.name)
-            return
+            return None
         if "deletionTimestamp" in resource["metadata"]:
             await self._tools.finalizer.let_go(resource)
             self._tools.world.drop(Ref.of(resource))  # If others still hold it, the watch tells of it again.
-            return
+            return None
         try:
             model = parse(resource)
         except ValidationError as error:
             wrong = [f"{spelled(path)} {sentence}" for path, sentence in complaints(error)]
             await self._report(key, resource, ModelView(self._workers(key, None), complaints=wrong))
-            return
-        await self._bring_about(key, resource, model)
+            return None
+        return await self._bring_about(key, resource, model)
 
-    async def _bring_about(self, key: Key, resource: Manifest, model: StreamingModel) -> None:
+    async def _bring_about(self, key: Key, resource: Manifest, model: StreamingModel) -> float | None:
         tools, paused = self._tools, is_paused(resource)
         rendered = render(model, tools.rendering)
         broker, outcome = BrokerView(), Outcome()
@@ -86,18 +87,19 @@ class ModelReconciler:
             await tools.finalizer.hold(resource)
             broker = await tools.broker.apply(ModelKey(key.namespace, key.name), rendered.broker)
             outcome = await tools.executor.carry_out(self._plan(key, resource, rendered), resource["metadata"]["uid"])
-        workers = self._workers(key, model.spec.replicas)
-        self._follow(key, workers)
+        workers, fetch = self._workers(key, model.spec.replicas), self._fetch(key, rendered)
+        self._follow(key, workers, fetch)
         view = ModelView(
             workload=workers,
             paused=paused,
             conflicts=outcome.conflicts,
             broker=broker,
-            fetch=self._fetch(key, rendered),
+            fetch=fetch,
             progress=tools.progress.of(key),
             gateway=gateway_link(tools.world, key.namespace, model.spec.gateway.name),
         )
         await self._report(key, resource, view)
+        return LOOK_AGAIN_S if outcome.conflicts or broker.state != "ready" else None
 
     def _plan(self, key: Key, resource: Manifest, rendered: Rendered) -> Plan:
         observed = self._tools.world.children(key)
@@ -105,17 +107,8 @@ class ModelReconciler:
         first = [*rendered.prepare, *([rendered.fetch] if rendered.fetch else [])]
         desired = versioned([*first, *(rendered.manifests if fetched else ())])
         # Until the new model is there, the workers of the old one stay as they are, with all that they use.
-        kept = {Ref.of(o) for o in observed} if not fetched else self._in_use(key, observed)
+        kept = in_use(observed, self._tools.world.pods(key)) if fetched else {Ref.of(o) for o in observed}
         return plan(desired, observed, resource["metadata"]["uid"], kept)
-
-    def _in_use(self, key: Key, observed: list[Manifest]) -> set[Ref]:
-        """The ConfigMaps that pods mount, or that pods of an unfinished rollout may come to mount again."""
-        config_maps = [Ref.of(o) for o in observed if o["kind"] == "ConfigMap"]
-        deployment = _deployment(observed)
-        if deployment is not None and not _is_rolled_out(deployment):
-            return set(config_maps)
-        mounted = {name for pod in self._tools.world.pods(key) for name in config_maps_of(pod["spec"])}
-        return {ref for ref in config_maps if ref.name in mounted}
 
     def _workers(self, key: Key, wanted: int | None) -> WorkloadView:
         pods = [pod for pod in self._tools.world.pods(key) if not _is_fetch_pod(pod)]
@@ -127,12 +120,12 @@ class ModelReconciler:
         pods = [PodView.of(pod) for pod in self._tools.world.pods(key) if _is_fetch_pod(pod)]
         return fetching.view(self._tools.world.children(key), rendered.fetch, pods, self._tools.progress.fetch_of(key))
 
-    def _follow(self, key: Key, workers: WorkloadView) -> None:
-        """Listen to the workers' own words only while some are on their way."""
-        if workers.rolled_out or not workers.wanted:
-            self._tools.progress.forget(key)
-        else:
+    def _follow(self, key: Key, workers: WorkloadView, fetch: FetchView) -> None:
+        """Listen to the pods' own words only while some are on their way."""
+        if fetch.state == "running" or (workers.wanted and not workers.rolled_out):
             self._tools.progress.follow(key)
+        else:
+            self._tools.progress.forget(key)
 
     async def _report(self, key: Key, resource: Manifest, view: ModelView) -> None:
         before = resource.get("status") or {}
@@ -143,6 +136,7 @@ class ModelReconciler:
             "selector": f"app.kubernetes.io/name=tailrace-worker,app.kubernetes.io/instance={key.name}",
             "streams": streams,
             "queued": queued,
+            "model": fetching.status(view.fetch, self._tools.progress.fetch_of(key), before.get("model")),
         }
         await self._tools.reporter.report(resource, fields, model_verdicts(view))
 
@@ -170,12 +164,6 @@ def gateway_link(world: World, namespace: str, name: str) -> GatewayLink:
 
 def _deployment(observed: list[Manifest]) -> Manifest | None:
     return next((child for child in observed if child["kind"] == "Deployment"), None)
-
-
-def _is_rolled_out(deployment: Manifest) -> bool:
-    status, spec = deployment.get("status") or {}, deployment["spec"]
-    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    return bool(seen and status.get("replicas", 0) == status.get("updatedReplicas", 0) == spec.get("replicas", 0))
 
 
 def _is_fetch_pod(pod: Manifest) -> bool:

@@ -39,7 +39,7 @@ _EXPECTED = (KubernetesError, LeftoverError, BrokerAwayError, CredentialsError)
 
 
 class _Reconciler(Protocol):
-    async def reconcile(self, key: Key) -> None: ...
+    async def reconcile(self, key: Key) -> float | None: ...
 
 
 class Operator:
@@ -112,11 +112,11 @@ class Operator:
 
     async def look(self, key: Key) -> bool:
         """Look at one object now; whether all was well. What was not is looked at again later."""
+        again_s = None
         try:
-            await self._reconcilers[key.kind].reconcile(key)
+            again_s = await self._reconcilers[key.kind].reconcile(key)
         except NamespaceGoingError:
-            self._wakes.done(key)  # What is in it goes by itself; its models' deletion will wake us.
-            return True
+            log.debug("reconcile.going key=%s", key)  # What is in it goes by itself.
         except _EXPECTED as error:
             if isinstance(error, UnreachableError):
                 self.lister.soon()
@@ -129,6 +129,8 @@ class Operator:
             log.exception("reconcile.broken key=%s in_s=%.1f", key, delay)
             return False
         self._wakes.done(key)
+        if again_s is not None:
+            self._wakes.wake_in(key, again_s, time.monotonic())
         return True
 
 

@@ -1,6 +1,6 @@
 """What workers on their way and running downloads say of themselves, for the status of their model.
 
-Reports come twice a second from every worker, so only those of models that are not ready are listened to.
+Reports come twice a second from every worker, so only those of models on their way are listened to.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
@@ -18,6 +19,7 @@ from tailrace_protocol.subjects import ModelKey
 from tailrace_protocol.wire import MalformedMessageError
 
 from tailrace_operator.controller.broker_link import BrokerLink
+from tailrace_operator.controller.fetching import spoken
 from tailrace_operator.controller.world import Key
 
 log = logging.getLogger("tailrace.operator.progress")
@@ -32,22 +34,22 @@ class Progress:
         self._broker = broker
         self._wake = wake
         self._wanted: set[Key] = set()
-        self._subscribed: dict[Key, tuple[object, Subscription]] = {}
-        self._fetching: tuple[object, Subscription] | None = None
+        self._subscribed: dict[Key, tuple[Client, list[Subscription]]] = {}
         self._said: dict[Key, str] = {}
         self._fetched: dict[Key, FetchReport] = {}
         self._changed: set[Key] = set()
 
     def of(self, key: Key) -> str:
-        """What the newest loading worker of the model said last."""
-        return self._said.get(key, "")
+        """What a pod on its way said last: a worker that loads, or the download before it."""
+        fetched = self._fetched.get(key)
+        return self._said.get(key) or (spoken(fetched) if fetched and fetched.state != "done" else "")
 
     def fetch_of(self, key: Key) -> FetchReport | None:
         """What the model's download said last."""
         return self._fetched.get(key)
 
     def follow(self, key: Key) -> None:
-        """Listen to the model's workers."""
+        """Listen to the model's workers and to its download."""
         self._wanted.add(key)
 
     def forget(self, key: Key) -> None:
@@ -70,15 +72,20 @@ class Progress:
         client = self._broker.client
         if client is None:
             return
-        for key in [
-            key for key, (owner, _) in self._subscribed.items() if key not in self._wanted or owner is not client
-        ]:
-            _, subscription = self._subscribed.pop(key)
-            with contextlib.suppress(NatsError):
-                await subscription.unsubscribe()
+        held = self._subscribed.items()
+        for key in [key for key, (owner, _) in held if key not in self._wanted or owner is not client]:
+            _, subscriptions = self._subscribed.pop(key)
+            for subscription in subscriptions:
+                with contextlib.suppress(NatsError):
+                    await subscription.unsubscribe()
         for key in self._wanted - set(self._subscribed):
-            subject = subjects.worker_report(ModelKey(key.namespace, key.name), "*")
-            self._subscribed[key] = (client, await client.subscribe(subject, cb=self._on_report))
+            self._subscribed[key] = (client, await self._subscribe(client, ModelKey(key.namespace, key.name)))
+
+    async def _subscribe(self, client: Client, model: ModelKey) -> list[Subscription]:
+        return [
+            await client.subscribe(subjects.worker_report(model, "*"), cb=self._on_report),
+            await client.subscribe(subjects.fetch_report(model), cb=self._on_fetch),
+        ]
 
     async def _on_report(self, message: Msg) -> None:
         try:
@@ -99,6 +106,6 @@ class Progress:
         except MalformedMessageError:
             return
         key = Key("StreamingModel", report.namespace, report.model)
-        if self._fetched.get(key) != report:
-            self._fetched[key] = report
+        before, self._fetched[key] = self._fetched.get(key), report
+        if before is None or spoken(before) != spoken(report):
             self._changed.add(key)

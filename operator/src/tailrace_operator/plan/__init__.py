@@ -7,6 +7,6 @@ client or kopf, so each decision is a table test.
 from tailrace_operator.plan.drift import drift
 from tailrace_operator.plan.identity import Ownership, Ref, ownership
 from tailrace_operator.plan.plan import Apply, Delete, Plan, plan
-from tailrace_operator.plan.versioned import versioned
+from tailrace_operator.plan.versioned import in_use, versioned
 
-__all__ = ["Apply", "Delete", "Ownership", "Plan", "Ref", "drift", "ownership", "plan", "versioned"]
+__all__ = ["Apply", "Delete", "Ownership", "Plan", "Ref", "drift", "in_use", "ownership", "plan", "versioned"]

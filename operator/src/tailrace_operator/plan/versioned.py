@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tailrace_operator.plan.identity import Ref
 from tailrace_operator.render.rendered import Manifest
 
 _DIGITS = 10
@@ -27,6 +28,21 @@ def config_maps_of(pod_spec: Mapping[str, Any]) -> Iterator[str]:
     for volume in pod_spec.get("volumes") or ():
         if "configMap" in volume:
             yield volume["configMap"]["name"]
+
+
+def in_use(observed: Sequence[Manifest], pods: Sequence[Manifest]) -> set[Ref]:
+    """The ConfigMaps that pods mount, or that pods of an unfinished rollout may come to mount again."""
+    config_maps = {Ref.of(manifest) for manifest in observed if manifest["kind"] == "ConfigMap"}
+    if any(manifest["kind"] == "Deployment" and not _is_rolled_out(manifest) for manifest in observed):
+        return config_maps
+    mounted = {name for pod in pods for name in config_maps_of(pod["spec"])}
+    return {ref for ref in config_maps if ref.name in mounted}
+
+
+def _is_rolled_out(deployment: Manifest) -> bool:
+    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 0)
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    return bool(seen and status.get("replicas", 0) == status.get("updatedReplicas", 0) == wanted)
 
 
 def _renamed(manifest: Manifest, names: Mapping[str, str]) -> Manifest:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tailrace_operator.apply.kubernetes import (
+    BusyError,
     ChangedError,
     KubernetesError,
     NamespaceGoingError,
@@ -59,8 +60,8 @@ OTHER_UID = status(409, 'Operation cannot be fulfilled on deployments.apps "echo
         (403, NO_RIGHT, RefusedError),
         (401, status(401, "Unauthorized", "Unauthorized"), RefusedError),
         (400, status(400, "unknown field", "BadRequest"), RefusedError),
-        (429, status(429, "the server has received too many requests", "TooManyRequests"), UnreachableError),
-        (500, status(500, "Internal error occurred: failed calling webhook", "InternalError"), UnreachableError),
+        (429, status(429, "the server has received too many requests", "TooManyRequests"), BusyError),
+        (500, status(500, "Internal error occurred: failed calling webhook", "InternalError"), BusyError),
         (503, b"upstream connect error", UnreachableError),
         (504, status(504, "timed out", "Timeout"), UnreachableError),
         (0, None, UnreachableError),
@@ -90,6 +91,7 @@ def test_the_message_names_the_object_and_has_the_servers_words(code: int, body:
     ("kind", "retryable"),
     [
         (UnreachableError, True),
+        (BusyError, True),
         (NotFoundError, True),
         (ChangedError, True),
         (NamespaceGoingError, False),

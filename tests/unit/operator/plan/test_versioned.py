@@ -4,7 +4,8 @@ import copy
 import re
 from typing import Any
 
-from tailrace_operator.plan import versioned
+import pytest
+from tailrace_operator.plan import in_use, versioned
 from tailrace_operator.plan.versioned import config_maps_of
 
 from .samples import manifest
@@ -66,3 +67,41 @@ def test_what_was_rendered_is_left_as_it_is() -> None:
     before = copy.deepcopy(given)
     versioned(given)
     assert given == before
+
+
+def standing(replicas: int = 2, updated: int = 2, seen: int = 5, generation: int = 5, wanted: int = 2) -> Any:
+    status = {"replicas": replicas, "updatedReplicas": updated, "observedGeneration": seen}
+    found = manifest("Deployment", spec={"replicas": wanted}, status=status)
+    found["metadata"]["generation"] = generation
+    return found
+
+
+def mounting(*names: str) -> Any:
+    return manifest("Pod", "p", spec={"volumes": [{"name": n, "configMap": {"name": n}} for n in names]})
+
+
+OLD, NEW = settings(name="old"), settings(name="new")
+
+
+@pytest.mark.parametrize(
+    ("deployments", "kept"),
+    [
+        ([standing()], {"new"}),
+        ([standing(replicas=3)], {"old", "new"}),
+        ([standing(replicas=3, updated=3)], {"old", "new"}),
+        ([standing(updated=1)], {"old", "new"}),
+        ([standing(seen=4)], {"old", "new"}),
+        ([standing(0, 0, wanted=0)], {"new"}),
+        ([], {"new"}),
+    ],
+)
+def test_settings_are_in_use_while_pods_mount_them_or_an_unfinished_rollout_may_make_such_pods(
+    deployments: Any, kept: set[str]
+) -> None:
+    found = in_use([OLD, NEW, manifest("Service", "new", spec={}), *deployments], [mounting("new", "somebody-elses")])
+    assert {ref.name for ref in found} == kept
+    assert {ref.kind for ref in found} == {"ConfigMap"}
+
+
+def test_what_no_pod_mounts_is_not_in_use() -> None:
+    assert in_use([OLD, NEW, standing()], []) == set()
