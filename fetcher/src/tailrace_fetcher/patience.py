@@ -22,11 +22,14 @@ class Patience:
         self._tell = tell
         self._since = time.monotonic()
         self._failures = 0
+        self._furthest = 0
 
-    def progressed(self) -> None:
-        """Something new came: earlier failures do not count any more."""
-        self._since = time.monotonic()
-        self._failures = 0
+    def reached(self, offset: int) -> None:
+        """Bytes up to `offset` are there. Where they are new, earlier failures do not count any more."""
+        if offset > self._furthest:
+            self._furthest = offset
+            self._since = time.monotonic()
+            self._failures = 0
 
     async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """The result of `attempt`, tried again after each trouble.

@@ -79,7 +79,7 @@ class Transfer:
                 await self._take(part, response.aiter_raw(), patience)
         except NETWORK_ERRORS as error:
             raise meaning(error, host, part.file.name) from None
-        if not part.whole:
+        if not part.whole and not part.overlong:
             raise TroubleError(f"{host} broke off {part.file.name} at byte {part.offset}")
 
     async def _take(self, part: PartFile, chunks: AsyncIterator[bytes], patience: Patience) -> None:
@@ -89,8 +89,8 @@ class Transfer:
             async for chunk in chunks:
                 held += chunk
                 if len(held) >= STEP_BYTES:
-                    await self._append(part, held, patience)
-                    held = bytearray()
+                    full, held = held, bytearray()  # a stop during the write must not write it again
+                    await self._append(part, full, patience)
                 if part.overlong:
                     return
         finally:
@@ -100,13 +100,15 @@ class Transfer:
     async def _append(self, part: PartFile, held: bytearray, patience: Patience) -> None:
         await in_thread(part.append, held)
         self._progress.at(part.file, part.offset)
-        patience.progressed()
+        patience.reached(part.offset)
 
     async def _accept(self, part: PartFile, status: int, headers: Mapping[str, str], host: str) -> None:
         """Make the part ready for what the answer holds, or say why it holds nothing."""
         answer = judge(status, headers, part.offset, part.file.size)
         if answer is Answer.REFUSED:
             raise self._source.refusal(status, headers, part.file.name)
+        if answer is Answer.OTHER_SIZE:
+            raise _changed(part.file, host, headers)
         if answer in (Answer.FROM_START, Answer.WRONG_RANGE):
             await in_thread(part.restart)
             self._progress.at(part.file, 0)
@@ -120,6 +122,15 @@ def _only_doubtful(part: PartFile, sha256: str) -> bool:
     if accepted:
         log.warning("fetch.etag_is_no_checksum name=%r sha256=%s", part.file.name, sha256)
     return accepted
+
+
+def _changed(file: RemoteFile, host: str, headers: Mapping[str, str]) -> FetchError:
+    found = headers.get("content-range") or headers.get("content-length", "")
+    return FetchError(
+        FailureCode.CHECKSUM_MISMATCH,
+        f"{file.name} has another size at {host} ({found}) than the source announced ({file.size} bytes): it was "
+        "replaced meanwhile, or something on the way answers instead; try again, and check proxies if it stays so",
+    )
 
 
 def _mismatch(part: PartFile) -> FetchError:

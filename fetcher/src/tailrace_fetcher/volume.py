@@ -84,7 +84,8 @@ class Volume:
         return [file for file in inventory.files if file.name not in kept]
 
     def _kept(self, inventory: Inventory) -> dict[str, StoredFile]:
-        journal = read_manifest(self.partial / JOURNAL) or Manifest("", "")
+        # A crash between the last two steps leaves no journal, but the manifest that it became.
+        journal = read_manifest(self.partial / JOURNAL) or read_manifest(self.partial / COMPLETE) or Manifest("", "")
         broken = damage(journal, self.partial)
         stored = {file.name: file for file in journal.files if file.name not in broken}
         wanted = [file for file in inventory.files if file.name in stored]

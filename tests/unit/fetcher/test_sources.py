@@ -7,12 +7,13 @@ import httpx2
 import pytest
 from tailrace_fetcher.digest import Digest
 from tailrace_fetcher.failure import FailureCode, FetchError
+from tailrace_fetcher.ranges import whole_size
 from tailrace_fetcher.sources.hub import HubRepository
 from tailrace_fetcher.sources.hub import refusal as hub_refusal
 from tailrace_fetcher.sources.s3 import S3Prefix, digest_of, with_parts
 from tailrace_fetcher.sources.s3 import refusal as s3_refusal
 from tailrace_fetcher.sources.source import Request, check_address, host_of
-from tailrace_fetcher.sources.web import WebFiles, announced_size
+from tailrace_fetcher.sources.web import WebFiles
 from tailrace_protocol.fetch import HttpFile, HttpSource, HubSource, S3Source
 
 SECRET = "spec.model.source.hf.tokenSecret"
@@ -127,7 +128,7 @@ def test_an_etag_of_parts_is_checked_only_where_equal_parts_make_up_the_object()
     ],
 )
 def test_a_files_size_is_taken_from_whatever_the_server_tells(status, headers, size):
-    assert announced_size(status, headers) == size
+    assert whole_size(status, headers) == size
 
 
 @pytest.mark.parametrize(

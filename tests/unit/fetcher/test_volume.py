@@ -124,6 +124,19 @@ def test_a_file_that_shrinks_before_the_end_keeps_the_target_from_appearing(volu
     assert not volume.target.exists()
 
 
+def test_a_crash_right_before_the_target_appears_costs_no_byte(volume, monkeypatch):
+    for file in volume.open(inventory()):
+        put(volume, file, FILES[file.name])
+    with monkeypatch.context() as crashing:
+        crashing.setattr("pathlib.Path.rename", lambda *_: (_ for _ in ()).throw(OSError("crash")))
+        with pytest.raises(OSError, match="crash"):
+            volume.finish()
+    again = Volume(volume.target)
+    assert again.open(inventory()) == []
+    again.finish()
+    assert again.standing("hf:a/b@main") is Standing.WHOLE
+
+
 def test_a_journal_that_was_cut_off_is_as_none(volume):
     first, _ = volume.open(inventory())
     put(volume, first, FILES[first.name])

@@ -11,11 +11,11 @@ from tailrace_fetcher.digest import Digest
 from tailrace_fetcher.failure import FailureCode, FetchError, TroubleError
 from tailrace_fetcher.inventory import Inventory, RemoteFile, check_name
 from tailrace_fetcher.network import NETWORK_ERRORS, meaning
+from tailrace_fetcher.ranges import whole_size
 from tailrace_fetcher.retry import asked_wait, passes
 from tailrace_fetcher.sources.source import Request, check_address, host_of
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_TOTAL = re.compile(r"bytes \S+/(\d+)")
 
 
 class WebFiles:
@@ -71,18 +71,9 @@ class WebFiles:
                     raise TroubleError(reason, asked_wait(response.headers))
                 if response.status_code not in (200, 206, 416):
                     raise self.refusal(response.status_code, response.headers, file.name)
-                return announced_size(response.status_code, response.headers)
+                return whole_size(response.status_code, response.headers)
         except NETWORK_ERRORS as error:
             raise meaning(error, host_of(file.url), file.name) from None
-
-
-def announced_size(status: int, headers: Mapping[str, str]) -> int | None:
-    """The whole file's size, from the answer to a request for its first byte; pure."""
-    if status == 200:
-        length = headers.get("content-length", "")
-        return int(length) if length.isdecimal() and "content-encoding" not in headers else None
-    total = _TOTAL.fullmatch(headers.get("content-range", ""))
-    return int(total.group(1)) if total else None
 
 
 def _check(settings: HttpSource) -> None:
