@@ -9,7 +9,6 @@ import fcntl
 import ipaddress
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,8 +88,8 @@ class Instance:
     def remove_leftovers(self) -> None:
         """Remove what a cluster of this number left; its processes are gone, and its interfaces with them."""
         cgroups.remove(self.cgroup_prefix)
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        # A node's disk may hold a hundred thousand files: Python takes three times as long to remove them.
+        shell.run(["rm", "-rf", self.folder])
 
 
 def take(*, network: bool) -> tuple[Instance, int]:

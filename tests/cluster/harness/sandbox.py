@@ -26,7 +26,7 @@ from .supervisor import SOCKET
 
 PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 START_S = 10.0
-STOP_S = 60.0
+STOP_S = 120.0
 UNSHARE = ("unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 

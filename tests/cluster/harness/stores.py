@@ -1,9 +1,9 @@
 """containerd's folder with images already in it, made once and given to every node as hard links.
 
 Unpacking an image of 6 GB takes minutes, and on two nodes twice the disk; linking its files takes seconds and none.
-What containerd keeps of images it never writes to again: blobs are immutable, and layers are the lower folders of
-overlays. Its databases are copied. A store extends the one of the images before it, so that a new image costs only
-itself: name the large and lasting ones first.
+What containerd keeps of images it never writes to again: layers are the lower folders of overlays, and their blobs are
+dropped, as nothing reads them once they are unpacked. Its databases are copied. A store extends the one of the images
+before it, so that a new image costs only itself: name the large and lasting ones first.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ mount -t tmpfs -o mode=755 tmpfs /run
 containerd --config "$1/containerd.toml" >"$1/containerd.log" 2>&1 &
 until ctr version >/dev/null 2>&1; do kill -0 $!; sleep 0.1; done
 ctr -n k8s.io images import - >&2
+ctr -n k8s.io content prune references >&2
 kill $!; wait $!
 """
 
