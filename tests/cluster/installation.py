@@ -1,0 +1,99 @@
+"""Tailrace as its users have it: the chart installed on real nodes, everything in pods, three NATS servers."""
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import tailrace_images
+from harness.cluster import Cluster
+from releases import NATS_IMAGE, RESTRICTED, SMALL, Release, Values, nats_archive
+
+#: Small enough for a machine of two cores, and three servers, so that no node is special.
+VALUES: Values = {
+    "nats": {"replicas": 3, "image": NATS_IMAGE, **SMALL},
+    "broker": {"payloadsMaxBytes": "128Mi", "queueMaxBytes": "16Mi"},
+    "operator": {"resources": {"requests": {"cpu": "50m", "memory": "100Mi"}}, "log": {"format": "text"}},
+}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A release, and what tests ask of it."""
+
+    cluster: Cluster
+    release: Release
+
+    @property
+    def namespace(self) -> str:
+        return self.release.namespace
+
+    def wait_ready(self) -> None:
+        self.cluster.wait_rollout("deployment", "tailrace-operator", self.namespace)
+        self.cluster.wait_rollout("statefulset", "tailrace-nats", self.namespace)
+
+    def gateway_url(self, namespace: str) -> str:
+        """Where this machine reaches the default gateway of a namespace."""
+        found = self.cluster.get("service", "tailrace-gateway", namespace)
+        assert found is not None
+        return f"http://{found['spec']['clusterIP']}"
+
+    def password(self, user: str) -> str:
+        found = self.cluster.get("secret", "tailrace-nats-auth", self.namespace)
+        assert found is not None
+        return base64.b64decode(found["data"][user]).decode()
+
+    def operator_pod(self) -> str:
+        running = [pod for pod in self.release.pods("operator") if "deletionTimestamp" not in pod["metadata"]]
+        return str(running[0]["metadata"]["name"])
+
+    def state(self, *namespaces: str) -> str:
+        """What helps to understand a failure, before the namespaces are gone."""
+        said = [self.cluster.kubectl("logs", "-n", self.namespace, "deployment/tailrace-operator", check=False)]
+        for namespace in (self.namespace, *namespaces):
+            listed = ("get", "sm,sg,pods,deployments,events", "-n", namespace, "-o", "wide")
+            said.append(self.cluster.kubectl(*listed, check=False))
+        return "\n".join(said)
+
+
+@contextmanager
+def installed(cluster: Cluster, values: Values = VALUES, *images: str) -> Iterator[Installation]:
+    """The chart, installed and ready, in a namespace that lets only restricted pods in; gone when the block ends."""
+    cluster.load_image(nats_archive())
+    for name in (*tailrace_images.SMALL, *images):
+        cluster.load_image(tailrace_images.archive(name))
+    with cluster.namespace("tailrace", RESTRICTED) as namespace:
+        release = Release(cluster, namespace)
+        release.install(values)
+        installation = Installation(cluster, release)
+        try:
+            installation.wait_ready()
+            yield installation
+        except BaseException:
+            print(installation.state())
+            raise
+        finally:
+            remove_models(cluster)
+            release.uninstall()
+
+
+def remove_models(cluster: Cluster) -> None:
+    """Delete all models while there is an operator that lets go of them."""
+    cluster.kubectl("delete", "streamingmodels,streaminggateways", "--all", "-A", "--timeout=60s", check=False)
+
+
+def simulated(name: str, **spec: Any) -> dict[str, Any]:
+    """A model without a model, at a pace that two cores carry many times over."""
+    return {
+        "apiVersion": "tailrace.dev/v1alpha1",
+        "kind": "StreamingModel",
+        "metadata": {"name": name},
+        "spec": {
+            "engine": {"simulated": {"tokensPerSecond": 20, "maxStreams": 64}},
+            "replicas": 2,
+            "replay": {"maxBytes": "32Mi"},
+            "resources": {"cpu": "50m", "memory": "256Mi"},
+            **spec,
+        },
+    }

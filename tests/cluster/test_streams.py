@@ -1,0 +1,213 @@
+"""Streams that are open while the cluster changes under them: none may break.
+
+Each test opens streams, does one thing that administrators and machines do, and lets every stream come to its end.
+The table that is printed (`-s`) counts what a client that cannot resume would have felt (cuts), what went wrong for one
+that can (broken), and the longest silence.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from harness.cluster import Cluster
+from installation import VALUES, Installation, installed, simulated
+from streaming import Load
+
+MODEL = "simulated"
+STREAMS = 16
+TOKENS = 200
+pytestmark = pytest.mark.timeout(420, func_only=True)
+
+
+@pytest.fixture(scope="module")
+def tailrace(cluster: Cluster) -> Iterator[Installation]:
+    with installed(cluster) as installation:
+        yield installation
+
+
+@pytest.fixture(scope="module")
+def namespace(tailrace: Installation) -> Iterator[str]:
+    """A namespace with a model that serves."""
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    with tailrace.cluster.namespace("models", restricted) as name:
+        tailrace.cluster.apply(simulated(MODEL), name)
+        serve(tailrace, name)
+        yield name
+        tailrace.cluster.kubectl("delete", "sm", "--all", "-n", name, "--timeout=60s")
+
+
+def serve(tailrace: Installation, namespace: str) -> None:
+    """Wait until the model serves, with all of its workers, and its gateway too."""
+    tailrace.cluster.wait_condition("streamingmodel", MODEL, namespace, "Ready")
+    tailrace.cluster.wait_condition("streamingmodel", MODEL, namespace, "Progressing", "False", timeout_s=180)
+    tailrace.cluster.wait_condition("streamingmodel", MODEL, namespace, "Degraded", "False", timeout_s=60)
+
+
+async def while_streaming(
+    tailrace: Installation, namespace: str, what: str, disturb: Callable[[], Awaitable[object]]
+) -> Load:
+    """Disturb while streams are open all the time, and count what became of them."""
+    load = Load(tailrace.gateway_url(namespace), MODEL, STREAMS, TOKENS)
+    async with load.open():
+        await load.wait_all_running()
+        await disturb()
+        await asyncio.sleep(3)
+    load.judge()
+    cuts = sum(len(answer.cuts) for answer in load.answers)
+    broken = [f"{answer.prompt}: {answer.broken}" for answer in load.answers if answer.broken]
+    pause = max(answer.longest_pause_s for answer in load.answers)
+    print(f"\n| {what} | {len(load.answers)} | {cuts} | {len(broken)} | {pause:.2f} s |")
+    assert not broken, broken
+    assert len(load.answers) >= STREAMS
+    return load
+
+
+def cut(load: Load) -> list[str]:
+    return [f"{answer.prompt}: {answer.cuts}" for answer in load.answers if answer.cuts]
+
+
+async def threaded(action: Callable[..., Any], *args: Any) -> Any:
+    return await asyncio.to_thread(action, *args)
+
+
+async def test_a_killed_operator_is_not_noticed(tailrace: Installation, namespace: str) -> None:
+    async def kill() -> None:
+        pod = tailrace.operator_pod()
+        forced = ("--grace-period=0", "--force")
+        await threaded(tailrace.cluster.kubectl, "delete", "pod", pod, "-n", tailrace.namespace, *forced)
+        await threaded(tailrace.wait_ready)
+
+    load = await while_streaming(tailrace, namespace, "operator killed", kill)
+    assert not cut(load)
+
+
+async def test_a_changed_engine_moves_the_streams_to_new_workers(tailrace: Installation, namespace: str) -> None:
+    before = {pod["metadata"]["name"] for pod in workers(tailrace, namespace)}
+
+    async def change() -> None:
+        engine = {"simulated": {"tokensPerSecond": 25, "maxStreams": 64}}
+        tailrace.cluster.apply(simulated(MODEL, engine=engine), namespace)
+        await threaded(tailrace.cluster.wait_rollout, "deployment", f"{MODEL}-worker", namespace)
+
+    load = await while_streaming(tailrace, namespace, "engine argument changed", change)
+    assert not cut(load)
+    await threaded(serve, tailrace, namespace)
+    assert not before & {pod["metadata"]["name"] for pod in workers(tailrace, namespace)}
+
+
+async def test_a_deleted_worker_pod_hands_its_streams_over(tailrace: Installation, namespace: str) -> None:
+    async def delete() -> None:
+        pod = workers(tailrace, namespace)[0]["metadata"]["name"]
+        await threaded(tailrace.cluster.kubectl, "delete", "pod", pod, "-n", namespace)
+        await threaded(serve, tailrace, namespace)
+
+    assert not cut(await while_streaming(tailrace, namespace, "worker pod deleted", delete))
+
+
+async def test_a_killed_worker_pod_loses_nothing(tailrace: Installation, namespace: str) -> None:
+    async def kill() -> None:
+        pod = workers(tailrace, namespace)[0]["metadata"]["name"]
+        forced = ("--grace-period=0", "--force")
+        await threaded(tailrace.cluster.kubectl, "delete", "pod", pod, "-n", namespace, *forced)
+        await threaded(serve, tailrace, namespace)
+
+    assert not cut(await while_streaming(tailrace, namespace, "worker pod killed", kill))
+
+
+async def test_a_drained_node_moves_everything(tailrace: Installation, namespace: str) -> None:
+    node = workers(tailrace, namespace)[0]["spec"]["nodeName"]
+
+    async def drain() -> None:
+        arguments = ("--ignore-daemonsets", "--delete-emptydir-data", "--timeout=300s")
+        await threaded(lambda: tailrace.cluster.kubectl("drain", node, *arguments, timeout_s=320))
+        await threaded(tailrace.wait_ready)
+
+    try:
+        load = await while_streaming(tailrace, namespace, "node drained", drain)
+        assert not cut(load)
+        assert not [pod for pod in workers(tailrace, namespace) if pod["spec"]["nodeName"] == node]
+    finally:
+        tailrace.cluster.kubectl("uncordon", node)
+
+
+async def test_an_upgraded_chart_rolls_operator_and_broker(tailrace: Installation, namespace: str) -> None:
+    values = {**VALUES, "commonAnnotations": {"example.com/upgraded": "yes"}}
+    values["nats"] = {**VALUES["nats"], "podAnnotations": {"example.com/upgraded": "yes"}}
+
+    async def upgrade() -> None:
+        await threaded(tailrace.release.upgrade, values)
+        await threaded(tailrace.wait_ready)
+
+    await while_streaming(tailrace, namespace, "chart upgraded, NATS restarted", upgrade)
+
+
+async def test_restarted_gateways_finish_what_they_have(tailrace: Installation, namespace: str) -> None:
+    async def restart() -> None:
+        pod = gateways(tailrace, namespace)[0]["metadata"]["name"]
+        await threaded(lambda: tailrace.cluster.kubectl("delete", "pod", pod, "-n", namespace, timeout_s=330))
+        await threaded(serve, tailrace, namespace)
+
+    assert not cut(await while_streaming(tailrace, namespace, "gateway pod deleted", restart))
+
+
+async def test_streams_go_on_elsewhere_when_a_gateway_is_killed(tailrace: Installation, namespace: str) -> None:
+    async def kill() -> None:
+        pod = gateways(tailrace, namespace)[0]["metadata"]["name"]
+        forced = ("--grace-period=0", "--force")
+        await threaded(tailrace.cluster.kubectl, "delete", "pod", pod, "-n", namespace, *forced)
+        await threaded(serve, tailrace, namespace)
+
+    await while_streaming(tailrace, namespace, "gateway pod killed", kill)
+
+
+async def test_a_wrong_image_never_takes_the_working_workers_down(tailrace: Installation, namespace: str) -> None:
+    async def break_and_mend() -> None:
+        broken = simulated(MODEL, pod={"image": "example.com/no/such:image"})
+        tailrace.cluster.apply(broken, namespace)
+        await threaded(
+            lambda: tailrace.cluster.wait("streamingmodel", MODEL, namespace, degraded_by("ImagePullFailed"), 60)
+        )
+        assert len([pod for pod in workers(tailrace, namespace) if is_ready(pod)]) == 2
+        tailrace.cluster.apply(simulated(MODEL), namespace)
+        await threaded(serve, tailrace, namespace)
+
+    assert not cut(await while_streaming(tailrace, namespace, "wrong image, then rolled back", break_and_mend))
+
+
+async def test_a_node_that_dies_takes_no_stream_with_it(tailrace: Installation, namespace: str) -> None:
+    node = workers(tailrace, namespace)[0]["spec"]["nodeName"]
+
+    async def die() -> None:
+        await threaded(tailrace.cluster.kill_node, node)
+        await asyncio.sleep(20)
+        await threaded(tailrace.cluster.start_node, node)
+        await threaded(tailrace.wait_ready)
+
+    await while_streaming(tailrace, namespace, "node killed", die)
+
+
+def degraded_by(reason: str) -> Callable[[dict[str, Any] | None], bool]:
+    def holds(seen: dict[str, Any] | None) -> bool:
+        conditions = ((seen or {}).get("status") or {}).get("conditions") or []
+        return any(c["type"] == "Degraded" and c["status"] == "True" and c["reason"] == reason for c in conditions)
+
+    return holds
+
+
+def workers(tailrace: Installation, namespace: str) -> list[dict[str, Any]]:
+    """The model's worker pods that are there to stay."""
+    pods = tailrace.cluster.objects(
+        "pods", namespace, f"app.kubernetes.io/name=tailrace-worker,tailrace.dev/model={MODEL}"
+    )
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+
+def gateways(tailrace: Installation, namespace: str) -> list[dict[str, Any]]:
+    pods = tailrace.cluster.objects("pods", namespace, "app.kubernetes.io/name=tailrace-gateway")
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions") or []
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
