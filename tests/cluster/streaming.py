@@ -60,7 +60,7 @@ class Load:
     async def wait_all_running(self) -> None:
         """Wait until every client has seen text."""
         async with asyncio.timeout(_PATIENCE_S):
-            while len(self.running) < self.streams or not all(answer.text for answer in self.running.values()):
+            while len(self.running) < self.streams or not all(answer.text for answer in self.running.values()):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
 
     def judge(self) -> None:

@@ -1,6 +1,7 @@
-"""Tailrace's images, built from this checkout by the recipes that releases are built by, and cached by their content."""
+"""Tailrace's images, built from this checkout by the recipes of the releases, and cached by their content."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -16,8 +17,6 @@ def recipes() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    import sys
-
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module

@@ -27,21 +27,26 @@ async def run(settings: OperatorSettings, stop: asyncio.Event) -> None:
         operator = Operator(api, settings)
         if settings.metrics_port:
             start_http_server(settings.metrics_port, registry=operator.metrics.registry)
-        registry = kopf.OperatorRegistry()
-        register(registry, operator.world, operator.wake)
-        await _first_of(operator.lister.first(), _until(stop))
-        if stop.is_set():
-            return
-        log.info("operator.started namespaces=%s", ",".join(settings.watch_namespaces) or "all")
-        watching = kopf.operator(
-            registry=registry,
-            settings=kopf_settings(settings),
-            clusterwide=not settings.watch_namespaces,
-            namespaces=settings.watch_namespaces,
-            liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz" if settings.health_port else None,
-            stop_flag=stop,
-        )
-        await _first_of(watching, *operator.tasks(), _until(stop))
+        # The broker's pods wait for the credentials that this makes, whatever else is not there yet.
+        await _first_of(operator.broker.run(), _serve(operator, settings, stop))
+
+
+async def _serve(operator: Operator, settings: OperatorSettings, stop: asyncio.Event) -> None:
+    registry = kopf.OperatorRegistry()
+    register(registry, operator.world, operator.wake)
+    await _first_of(operator.lister.first(), _until(stop))
+    if stop.is_set():
+        return
+    log.info("operator.started namespaces=%s", ",".join(settings.watch_namespaces) or "all")
+    watching = kopf.operator(
+        registry=registry,
+        settings=kopf_settings(settings),
+        clusterwide=not settings.watch_namespaces,
+        namespaces=settings.watch_namespaces,
+        liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz" if settings.health_port else None,
+        stop_flag=stop,
+    )
+    await _first_of(watching, *operator.tasks(), _until(stop))
 
 
 async def _until(stop: asyncio.Event) -> None:

@@ -89,7 +89,7 @@ class Credentials:
         if found is None:
             raise CredentialsError(f"there is no {where}: make it, with the keys {', '.join(ROLES)}")
         data = found.get("data") or {}
-        missing = [role for role in roles if role not in data]
+        missing = [role for role in roles if not data.get(role)]
         if missing:
             raise CredentialsError(f"{where} lacks the keys {', '.join(missing)}: add the users' passwords")
         return {role: base64.b64decode(data[role]).decode().strip() for role in roles}

@@ -84,11 +84,10 @@ class Operator:
             self._wakes.wake(key)
 
     def tasks(self) -> list[Coroutine[Any, Any, None]]:
-        """What runs beside kopf, each until cancelled."""
+        """What runs beside kopf and the broker's link, each until cancelled."""
         workers = [self._work() for _ in range(self._settings.workers)]
         return [
             *workers,
-            self.broker.run(),
             self._loads.run(),
             self._progress.run(),
             self.lister.run(self._settings.resync_s),
