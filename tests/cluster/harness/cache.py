@@ -2,7 +2,7 @@
 
 An entry is a folder named after the hash of everything that goes into it. It is made in a temporary folder and renamed
 when it is whole, under a file lock, so that neither an interrupted run nor two parallel ones leave half an entry. New
-entries take the place of old ones of their name that nobody has used for an hour.
+entries take the place of old ones of their name that nobody has used for an hour (ten minutes when the disk is nearly full).
 """
 
 import fcntl
@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 UNUSED_S = 3600.0
+SHORT_OF_DISK_BYTES = 20 << 30
+UNUSED_IF_SHORT_S = 600.0
 #: How many entries of a name stay whatever their age. Stores build on each other: one for every image of a cluster.
 KEPT = {"stores": 16}
 KEPT_OTHERWISE = 3
@@ -67,11 +69,17 @@ def evict(new: Path) -> None:
     stem = new.name.rpartition("-")[0]
     rivals = [path for path in new.parent.glob(f"{stem}-*") if path.name.rpartition("-")[0] == stem]
     by_use = sorted(rivals, key=lambda path: path.stat().st_mtime, reverse=True)
+    unused_s = UNUSED_IF_SHORT_S if is_short_of_disk() else UNUSED_S
     for path in by_use[KEPT.get(new.parent.name, KEPT_OTHERWISE) :]:
-        if time.time() - path.stat().st_mtime > UNUSED_S:
+        if time.time() - path.stat().st_mtime > unused_s:
             gone = path.rename(path.with_name(f".{path.name}.gone"))
             shutil.rmtree(gone, ignore_errors=True)
             lock_of(path).unlink(missing_ok=True)
+
+
+def is_short_of_disk() -> bool:
+    """Whether an image of a few gigabytes would fill the disk that the cache is on."""
+    return shutil.disk_usage(root()).free < SHORT_OF_DISK_BYTES
 
 
 def publish(place: Path, make: Callable[[Path], None]) -> None:

@@ -32,6 +32,7 @@ BASE_RECIPE = "1"
 BASE = f"localhost/tailrace-base:{SUITE}-{BASE_RECIPE}"
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 FILE = "image.tar"
+BUILD_S = 3600.0
 #: What `bookworm-slim` leaves out as well: two thirds of the size of what nobody reads in a container.
 SLIMMED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "var/log")
 
@@ -130,8 +131,11 @@ def make(draft: Path, dockerfile: Path, context: Path, tag: str, arguments: dict
     options += [f"--target={target}"] if target else []
     options += [f"--volume={CA_BUNDLE}:{CA_BUNDLE}:ro"] if CA_BUNDLE.exists() else []
     how = ["--isolation=chroot", "--network=host", "--layers", f"--tag={tag}", f"--file={dockerfile}"]
-    shell.run([*buildah(), "build", *how, *options, context], timeout_s=3600, nice=True)
-    shell.run([*buildah(), "push", tag, f"docker-archive:{draft / FILE}:{tag}"])
+    if cache.is_short_of_disk():
+        # What no image is made of any more; steps of earlier builds among it, which then have to be run again.
+        shell.run([*buildah(), "rmi", "--prune"], check=False)
+    shell.run([*buildah(), "build", *how, *options, context], timeout_s=BUILD_S, nice=True)
+    shell.run([*buildah(), "push", tag, f"docker-archive:{draft / FILE}:{tag}"], timeout_s=BUILD_S, nice=True)
 
 
 def import_base() -> None:
@@ -141,9 +145,10 @@ def import_base() -> None:
 
 
 def buildah() -> list[str]:
-    """buildah with a storage inside the cache, so that the machine's own images are neither seen nor touched."""
-    storage = cache.root() / "buildah"
-    return ["buildah", f"--root={storage / 'storage'}", f"--runroot={storage / 'run'}"]
+    """buildah with all that it keeps inside the cache: the machine's own images are neither seen nor touched."""
+    home = cache.root() / "buildah"
+    (home / "tmp").mkdir(parents=True, exist_ok=True)
+    return ["env", f"TMPDIR={home / 'tmp'}", "buildah", f"--root={home / 'storage'}", f"--runroot={home / 'run'}"]
 
 
 def require_root() -> None:
