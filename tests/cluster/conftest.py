@@ -19,6 +19,8 @@ from harness.errors import NotOursError, UnavailableError
 
 HERE = Path(__file__).resolve().parent
 LOGS = HERE.parents[1] / ".tailrace" / "cluster-logs"
+MOST_LOGS = 5
+KEPT_LOGS: list[Path] = []
 FIXTURES = {"api", "node", "cluster"}
 TEST_TIMEOUT_S = 300
 HOW = "To run them: on Linux, as root, with Go: pytest tests/cluster. Or set KUBECONFIG to a cluster of yours"
@@ -133,10 +135,12 @@ def why_not_here(error: BaseException) -> str | None:
 
 
 def keep_logs(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Keep the logs of the clusters that a failed test used, and say where."""
-    used = {name: value for name, value in getattr(item, "funcargs", {}).items() if name in FIXTURES}
+    """Keep the logs of the clusters that a failed test used, and say where; of the first few failures of a session."""
+    used = [value for name, value in getattr(item, "funcargs", {}).items() if name in FIXTURES]
+    if not used or len(KEPT_LOGS) >= MOST_LOGS:
+        return
     folder = LOGS / (re.sub(r"[^\w-]", "-", item.name) + time.strftime("-%H%M%S"))
-    for one in used.values():
+    KEPT_LOGS.append(folder)
+    for one in used:
         one.dump_logs(folder / one.level)
-    if used:
-        report.sections.append(("cluster logs", str(folder)))
+    report.sections.append(("cluster logs", str(folder)))

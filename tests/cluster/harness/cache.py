@@ -2,7 +2,8 @@
 
 An entry is a folder named after the hash of everything that goes into it. It is made in a temporary folder and renamed
 when it is whole, under a file lock, so that neither an interrupted run nor two parallel ones leave half an entry. New
-entries take the place of old ones of their name that nobody has used for an hour (ten minutes when the disk is nearly full).
+entries take the place of old ones of their name that nobody has used for an hour, or ten minutes when the disk is
+nearly full.
 """
 
 import fcntl
