@@ -43,6 +43,10 @@ class Credentials:
         self._folder = tempfile.TemporaryDirectory(prefix="tailrace-")
         self._file = Path(self._folder.name) / "password"
 
+    def close(self) -> None:
+        """Remove the file with the operator's own password."""
+        self._folder.cleanup()
+
     async def ensure(self) -> None:
         """Make the Secret if it is ours to make and is not there."""
         if not self._nats.create_credentials or await self._api.get(self._ref) is not None:

@@ -1,11 +1,15 @@
 """What the resources of a namespace share: its default gateway, and the Secret with the broker's passwords."""
 
+import logging
+
 from tailrace_operator.apply.kubernetes import KubernetesApi
 from tailrace_operator.controller.credentials import Credentials, owner_reference
 from tailrace_operator.controller.world import CHILD_SELECTOR, Key, World
 from tailrace_operator.plan import Ref, drift
 from tailrace_operator.render import Manifest, RenderSettings, default_gateway
 from tailrace_operator.resources.model import API_VERSION
+
+log = logging.getLogger("tailrace.operator")
 
 _MANAGED = CHILD_SELECTOR.split("=")
 DEFAULT = "default"
@@ -47,9 +51,12 @@ class NamespaceReconciler:
             self._world.put(await self._api.apply(wanted, uid))
 
     async def _secret(self, key: Key, gateways: list[Manifest]) -> None:
+        """A Secret that a person made is theirs too: it must hold what the pods mount."""
         wanted = await self._credentials.for_namespace(key.namespace, self._rendering.nats_secret, gateways)
         present = await self._api.get(Ref.of(wanted))
-        if present is None or drift(wanted, present):
+        if present is not None and not _is_ours(present):
+            log.warning("credentials.theirs secret=%s namespace=%s", wanted["metadata"]["name"], key.namespace)
+        elif present is None or drift(wanted, present):
             await self._api.apply(wanted, present["metadata"]["uid"] if present else None)
 
 
@@ -61,9 +68,9 @@ def _gateway_of(model: Manifest) -> str:
     return str((model["spec"].get("gateway") or {}).get("name", DEFAULT))
 
 
-def _is_ours(gateway: Manifest) -> bool:
+def _is_ours(present: Manifest) -> bool:
     label, value = _MANAGED
-    return bool((gateway["metadata"].get("labels") or {}).get(label) == value)
+    return bool((present["metadata"].get("labels") or {}).get(label) == value)
 
 
 def _owners(resource: Manifest) -> set[str]:

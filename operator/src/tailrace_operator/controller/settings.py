@@ -112,15 +112,15 @@ def load_settings(file: Path) -> OperatorSettings:
         SettingsError: naming each field that is wrong.
     """
     try:
-        document: Any = yaml.safe_load(file.read_text()) or {}
-        return OperatorSettings.model_validate(document, by_alias=True, by_name=False)
+        document: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return OperatorSettings.model_validate({} if document is None else document, by_alias=True, by_name=False)
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror}; give a file with --settings") from error
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{file} is not YAML: {error}") from error
     except ValidationError as error:
-        wrong = [f"{spelled(path)} {sentence}" for path, sentence in complaints(error)]
+        wrong = [f"{spelled(path) or 'it'} {sentence}" for path, sentence in complaints(error, OperatorSettings)]
         raise SettingsError(f"{file}: " + "; ".join(wrong)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not YAML: {error}; correct it, or give another file with --settings") from error
 
 
 def own_namespace() -> str:

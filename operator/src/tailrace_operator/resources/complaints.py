@@ -14,9 +14,10 @@ from tailrace_operator.resources.model import StreamingModel
 Path = tuple[str | int, ...]
 
 
-def complaints(error: ValidationError) -> list[tuple[Path, str]]:
-    """Each field that is wrong, with a sentence about it."""
-    kind = next((kind for kind in (StreamingModel, StreamingGateway) if kind.__name__ == error.title), None)
+def complaints(error: ValidationError, *others: type[Block]) -> list[tuple[Path, str]]:
+    """Each field that is wrong, with a sentence about it; `others` are what was read beside the resources."""
+    kinds = (StreamingModel, StreamingGateway, *others)
+    kind = next((kind for kind in kinds if kind.__name__ == error.title), None)
     return [(_path(detail), _sentence(detail, kind)) for detail in error.errors(include_url=False)]
 
 

@@ -1,0 +1,113 @@
+"""A deleted model is held until the broker has forgotten it, and let go in the end even if the broker is dead."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from tailrace_operator.apply.kubernetes import ChangedError, UnreachableError
+from tailrace_operator.conditions import BrokerView
+from tailrace_operator.controller.finalizer import FINALIZER, BrokerAwayError, Finalizer
+from tailrace_operator.controller.journal import Journal
+from tailrace_operator.plan import Ref
+
+from .fake_api import FakeApi
+from .objects import resource
+
+DELETED = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
+MODEL = Ref.of(resource())
+STANDS, AWAY = BrokerView(), BrokerView("unreachable", "no answer from nats:4222")
+
+
+class Broker:
+    def __init__(self, view: BrokerView) -> None:
+        self.view = view
+        self.removed: list[str] = []
+
+    async def remove(self, model: Any) -> BrokerView:
+        self.removed.append(str(model))
+        return self.view
+
+
+class Bench:
+    def __init__(self, view: BrokerView = STANDS, waited_s: float = 0, finalizers: tuple[str, ...] = (FINALIZER,)):
+        metadata = {"finalizers": list(finalizers), "deletionTimestamp": "2026-11-22T20:00:00Z"}
+        self.api, self.broker = FakeApi(resource(metadata=metadata)), Broker(view)
+        clock = lambda: DELETED + timedelta(seconds=waited_s)  # noqa: E731
+        broker: Any = self.broker
+        self.finalizer = Finalizer(self.api, broker, Journal(self.api, "operator-0", clock), 60, clock)
+
+    @property
+    def model(self) -> dict[str, Any]:
+        return self.api.objects[MODEL]
+
+    @property
+    def held_by(self) -> list[str]:
+        return list(self.model["metadata"]["finalizers"])
+
+
+async def test_a_model_is_held_once_beside_what_others_hold_it_by() -> None:
+    bench = Bench(finalizers=("example.com/backup",))
+    await bench.finalizer.hold(bench.model)
+    assert bench.held_by == ["example.com/backup", FINALIZER]
+    await bench.finalizer.hold(bench.model)
+    assert bench.api.written == ["finalize StreamingModel echo"]
+
+
+async def test_a_model_that_changed_meanwhile_is_not_written_over() -> None:
+    bench = Bench(finalizers=())
+    stale = {**bench.model, "metadata": {**bench.model["metadata"], "resourceVersion": "1"}}
+    with pytest.raises(ChangedError):
+        await bench.finalizer.hold(stale)
+    assert bench.held_by == []
+
+
+async def test_a_deleted_model_is_let_go_when_the_broker_has_forgotten_it() -> None:
+    bench = Bench(finalizers=("example.com/backup", FINALIZER))
+    await bench.finalizer.let_go(bench.model)
+    assert bench.broker.removed == ["default.echo"]
+    assert bench.held_by == ["example.com/backup"]
+    assert bench.api.events == []
+
+
+async def test_what_we_do_not_hold_is_no_business_of_ours() -> None:
+    bench = Bench(finalizers=("example.com/backup",))
+    await bench.finalizer.let_go(bench.model)
+    assert bench.broker.removed == []
+    assert bench.api.asked == []
+
+
+@pytest.mark.parametrize("waited_s", [0, 59.9])
+async def test_a_broker_that_is_away_is_waited_for(waited_s: float) -> None:
+    bench = Bench(AWAY, waited_s)
+    with pytest.raises(BrokerAwayError, match=rf"no answer from nats:4222; giving up in {60 - waited_s:.0f} s"):
+        await bench.finalizer.let_go(bench.model)
+    assert bench.held_by == [FINALIZER]
+    assert bench.api.events == []
+
+
+@pytest.mark.parametrize("waited_s", [60, 3600])
+@pytest.mark.parametrize("state", ["unreachable", "refused"])
+async def test_a_broker_that_stays_away_is_given_up_and_said(waited_s: float, state: Any) -> None:
+    bench = Bench(BrokerView(state, "no answer"), waited_s)
+    await bench.finalizer.let_go(bench.model)
+    assert bench.held_by == []
+    (event,) = bench.api.events
+    assert (event["type"], event["reason"]) == ("Warning", "BrokerStateLeft")
+    assert event["message"] == (f"its streams stay on the broker, which did not answer for {waited_s:.0f} s: no answer")
+
+
+async def test_a_model_that_somebody_else_let_go_is_no_failure() -> None:
+    bench = Bench()
+    gone = bench.model
+    bench.api.objects.clear()
+    await bench.finalizer.let_go(gone)
+
+
+async def test_an_api_server_that_is_away_lets_the_next_look_try_again() -> None:
+    bench = Bench()
+    bench.api.refuse("finalize", MODEL, UnreachableError("no answer"))
+    with pytest.raises(UnreachableError):
+        await bench.finalizer.let_go(bench.model)
+    bench.api.allow("finalize", MODEL)
+    await bench.finalizer.let_go(bench.model)
+    assert bench.held_by == []
