@@ -24,11 +24,11 @@ log = logging.getLogger("tailrace.operator")
 async def run(settings: OperatorSettings, stop: asyncio.Event) -> None:
     """Run until `stop` is set; if any part ends before that, all end, and the pod is started anew."""
     async with connected() as api:
-        operator = Operator(api, settings)
-        if settings.metrics_port:
-            start_http_server(settings.metrics_port, registry=operator.metrics.registry)
-        # The broker's pods wait for the credentials that this makes, whatever else is not there yet.
-        await _first_of(operator.broker.run(), _serve(operator, settings, stop))
+        with contextlib.closing(Operator(api, settings)) as operator:
+            if settings.metrics_port:
+                start_http_server(settings.metrics_port, registry=operator.metrics.registry)
+            # The broker's pods wait for the credentials that this makes, whatever else is not there yet.
+            await _first_of(operator.broker.run(), _serve(operator, settings, stop))
 
 
 async def _serve(operator: Operator, settings: OperatorSettings, stop: asyncio.Event) -> None:

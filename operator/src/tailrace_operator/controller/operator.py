@@ -52,7 +52,7 @@ class Operator:
         self._wakes: Wakes[Key] = Wakes()
         api.count = lambda verb, kind: self.metrics.api_requests.labels(verb, kind).inc()
         rendering = settings.for_rendering()
-        credentials = Credentials(api, own_namespace(), settings.nats)
+        self._credentials = credentials = Credentials(api, own_namespace(), settings.nats)
         journal = Journal(api, os.environ.get("POD_NAME", "tailrace-operator"), _now)
         self.broker = BrokerLink(credentials.for_operator, self.wake_all)
         self.lister = Lister(api, self.world, settings.watch_namespaces, self.wake)
@@ -69,6 +69,10 @@ class Operator:
             "StreamingGateway": GatewayReconciler(self.world, executor, reporter, rendering),
             "Namespace": NamespaceReconciler(api, self.world, credentials, rendering),
         }
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._credentials.close()
 
     def wake(self, key: Key) -> None:
         """Something about `key` changed."""

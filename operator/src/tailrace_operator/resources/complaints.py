@@ -16,7 +16,7 @@ Path = tuple[str | int, ...]
 
 def complaints(error: ValidationError, *others: type[Block]) -> list[tuple[Path, str]]:
     """Each field that is wrong, with a sentence about it; `others` are what was read beside the resources."""
-    kinds = (StreamingModel, StreamingGateway, *others)
+    kinds: tuple[type[Block], ...] = (StreamingModel, StreamingGateway, *others)
     kind = next((kind for kind in kinds if kind.__name__ == error.title), None)
     return [(_path(detail), _sentence(detail, kind)) for detail in error.errors(include_url=False)]
 
