@@ -50,10 +50,9 @@ def test_no_container_can_write_to_its_image(objects):
             assert container["securityContext"]["readOnlyRootFilesystem"] is True
 
 
-def test_no_pod_runs_without_a_memory_limit_unless_the_admin_takes_it_away(objects, request):
-    if "minimal" in request.node.name:
-        pytest.skip("minimal.yaml takes NATS's limits away")
-    for name, (_, spec) in objects.pods().items():
+@pytest.mark.parametrize("case", [case for case in CASES if case.stem != "minimal"], ids=lambda path: path.stem)
+def test_no_pod_runs_without_a_memory_limit_unless_the_admin_takes_it_away(helm, case):
+    for name, (_, spec) in helm.template(files=(case,)).pods().items():
         assert "memory" in spec["containers"][0]["resources"]["limits"], name
 
 

@@ -1,10 +1,13 @@
 """The operator's Deployment, and the settings file that it reads."""
 
+import importlib.util
+import sys
+
 import pytest
 import yaml
 from tailrace_operator.controller.settings import OperatorSettings
 
-from .helm import CASES, CHART
+from .helm import CASES, CHART, ROOT
 
 
 def settings_of(objects):
@@ -159,3 +162,15 @@ def test_the_crds_are_there_kept_or_not_as_the_values_say(helm):
     assert policies({}) == ["keep", "keep"]
     assert policies({"crds": {"keep": False}}) == [None, None]
     assert policies({"crds": {"enabled": False}}) == []
+
+
+def test_the_chart_asks_for_images_that_are_built_here(helm):
+    spec = importlib.util.spec_from_file_location("tailrace_image_recipes", ROOT / "images" / "build.py")
+    assert spec is not None
+    recipes = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipes)
+    built = {f"{recipes.REGISTRY}/{name}:{recipes.version()}" for name in recipes.IMAGES}
+    objects = helm.template()
+    images = {*settings_of(objects).images.model_dump().values(), container_of(objects)["image"]}
+    assert images <= built
+    assert len(images) == 6

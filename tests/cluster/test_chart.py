@@ -70,6 +70,16 @@ def test_an_installation_becomes_ready_by_itself_in_any_order(release):
         release.cluster.wait_condition("crd", name, None, "Established")
 
 
+def test_a_releases_record_is_far_from_the_limit_of_a_secret(release):
+    """Helm keeps chart and objects in a Secret of 1 MiB at most; large CustomResourceDefinitions can fill it."""
+    [record] = [
+        found
+        for found in release.cluster.objects("secrets", release.namespace)
+        if found["type"] == "helm.sh/release.v1"
+    ]
+    assert len(base64.b64decode(record["data"]["release"])) < 256 * 1024
+
+
 def test_the_releases_own_test_passes(release):
     printed = release.test()
     assert "Succeeded" in printed
