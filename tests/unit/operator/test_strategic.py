@@ -60,9 +60,9 @@ from tailrace_operator.render.strategic import strategic_merge
             {"volumes": [{"name": "b"}]},
         ),
         (
-            {"volumes": [{"name": "a", "x": 1}]},
-            {"volumes": [{"name": "a", "$patch": "replace", "y": 2}]},
-            {"volumes": [{"name": "a", "y": 2}]},
+            {"volumes": [{"name": "a"}, {"name": "b"}]},
+            {"volumes": [{"$patch": "replace"}, {"name": "c"}]},
+            {"volumes": [{"name": "c"}]},
         ),
     ],
 )

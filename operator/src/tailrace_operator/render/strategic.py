@@ -1,8 +1,9 @@
 """Strategic merge: Kubernetes' own way to change a part of an object, for pod templates.
 
 Maps are merged by their keys, lists of named items by the field that Kubernetes' API marks as their merge key, and all
-other lists are replaced. `null` removes a field. The directive `$patch` (`replace` or `delete`) is understood in maps
-and in items of keyed lists; the ordering directives, which only `kubectl apply` computes, are not.
+other lists are replaced. `null` removes a field. The directive `$patch: replace` keeps nothing of a map, or of the list
+that it is an item of; `$patch: delete` empties a map, or removes the item with its key. The ordering directives, which
+only `kubectl apply` computes, are not understood.
 """
 
 import copy
@@ -62,6 +63,8 @@ def _value(field: str, base: Any, patch: Any) -> Any:
 
 def _list(base: list[Any], patch: list[Any], key: str) -> list[Any]:
     """Items keep their places; new ones follow in their order."""
+    if any(item.get(_DIRECTIVE) == "replace" for item in patch):
+        return [copy.deepcopy(item) for item in patch if _DIRECTIVE not in item]
     result = {item[key]: copy.deepcopy(item) for item in base}
     for item in patch:
         if item.get(_DIRECTIVE) == "delete":
