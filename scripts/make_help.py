@@ -8,8 +8,10 @@ from pathlib import Path
 def main() -> None:
     """Read the Makefile that the first argument names."""
     text = Path(sys.argv[1]).read_text()
-    for name, words in re.findall(r"^([a-z-]+):[^#\n]*## (.+)$", text, re.MULTILINE):
-        print(f"  make {name:<12} {words}")
+    targets = re.findall(r"^([a-z-]+):[^#\n]*## (.+)$", text, re.MULTILINE)
+    width = max(len(name) for name, _ in targets)
+    for name, words in targets:
+        print(f"  make {name:<{width}}  {words}")
 
 
 if __name__ == "__main__":

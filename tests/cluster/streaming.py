@@ -123,12 +123,16 @@ class Load:
             answer.broken = f"status {response.status_code}: {response.text[:300]}"
 
     async def _read(self, response: httpx.Response, answer: Answer) -> None:
-        last, event_id = time.monotonic(), 0
+        last, event_id, name = time.monotonic(), 0, ""
         begun = last
         async for line in response.aiter_lines():
-            if line.startswith("id: "):
+            if not line:
+                name = ""
+            elif line.startswith("id: "):
                 event_id = int(line[4:])
-            elif line.startswith("data: ") and line != "data: [DONE]":
+            elif line.startswith("event: "):
+                name = line[7:]
+            elif line.startswith("data: ") and line != "data: [DONE]" and not name:
                 now = time.monotonic()
                 answer.longest_pause_s, last = max(answer.longest_pause_s, now - last), now
                 answer.first_token_s = answer.first_token_s or (now - begun if answer.text else 0.0)
