@@ -247,6 +247,15 @@ def test_the_pods_of_a_killed_node_move_and_the_node_comes_back(cluster, namespa
     assert eventually(lambda: nodes_of_ready_pods(cluster, namespace) == ["node-1", "node-2"], 60)
 
 
+def test_a_node_that_is_back_before_anybody_noticed_runs_its_pods_again(cluster, namespace):
+    cluster.apply(pod("stays", ["sleep", "300"], {"nodeName": "node-2"}), namespace)
+    cluster.wait_condition("pod", "stays", namespace, "Ready")
+    cluster.kill_node("node-2")
+    cluster.start_node("node-2")
+    cluster.wait("pod", "stays", namespace, lambda seen: seen["status"]["containerStatuses"][0]["restartCount"] == 1)
+    assert cluster.exec("stays", namespace, "echo", "back") == "back\n"
+
+
 def nodes_of_ready_pods(cluster: Cluster, namespace: str) -> list[str]:
     pods = cluster.objects("pods", namespace)
     return sorted(each["spec"]["nodeName"] for each in pods if condition_of(each, "Ready") == "True")
@@ -304,6 +313,10 @@ def command_of(pid: int) -> str:
         return ""
 
 
+def alive(processes: dict[int, str]) -> list[str]:
+    return [command for pid, command in processes.items() if command_of(pid) == command]
+
+
 @pytest.fixture
 def own_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the test's cluster take a number that nobody takes right after it."""
@@ -321,8 +334,8 @@ def test_a_cluster_that_is_stopped_leaves_nothing(cluster):
         assert any("sleep 300" in command for command in running.values())
         assert any("containerd-shim" in command for command in running.values())
     own.stop()
-    assert {pid: command for pid, command in running.items() if command_of(pid) == command} == {}
-    assert eventually(lambda: not Traces.of(own.instance).of_cluster, 5), Traces.of(own.instance)
+    assert alive(running) == []
+    assert Traces.of(own.instance).of_cluster == []
     assert before.of_cluster
     assert Traces.of(own.instance).of_host == before.of_host
     assert {node["metadata"]["name"] for node in cluster.objects("nodes")} == {"node-1", "node-2"}
@@ -341,7 +354,7 @@ def test_a_cluster_whose_tests_are_killed_is_removed(level):
         tests.kill()
     assert any("kube-apiserver" in command for command in running.values())
     assert eventually(lambda: not Traces.of(instance).of_cluster, 20), Traces.of(instance)
-    assert [command for pid, command in running.items() if command_of(pid) == command] == []
+    assert eventually(lambda: not alive(running), 5), alive(running)
 
 
 def eventually(look: Callable[[], T], timeout_s: float) -> T:

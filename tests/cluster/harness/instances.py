@@ -86,7 +86,12 @@ class Instance:
         return f"{self.net}.{16 + index}.0/24"
 
     def remove_leftovers(self) -> None:
-        """Remove what a cluster of this number left; its processes are gone, and its interfaces with them."""
+        """Remove what a cluster of this number left; its processes are gone, and its mounts with them.
+
+        The kernel keeps a network namespace until its last connection has timed out, but without a way into it.
+        """
+        if Path("/sys/class/net", self.interface).exists():
+            shell.run(["ip", "link", "delete", self.interface], check=False)
         cgroups.remove(self.cgroup_prefix)
         # A node's disk may hold a hundred thousand files: Python takes three times as long to remove them.
         shell.run(["rm", "-rf", self.folder])

@@ -7,6 +7,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from . import sandbox
@@ -16,6 +17,7 @@ from .errors import HarnessError
 from .instances import Instance
 from .node import Node
 from .sandbox import Keeper, Sandbox
+from .watching import Object
 
 API_READY_S = 60.0
 NODE_READY_S = 90.0
@@ -48,9 +50,10 @@ class LocalCluster(Cluster):
         self.nodes[name].kill()
 
     def start_node(self, name: str) -> None:
+        started = datetime.now(UTC).replace(microsecond=0)
         self.nodes[name].start()
         self.nodes[name].join()
-        self.wait_node(name, timeout_s=NODE_READY_S)
+        self.wait("node", name, None, lambda seen: is_ready_since(seen, started), NODE_READY_S)
 
     def stop_api(self) -> None:
         self.sandbox.stop("kube-apiserver")
@@ -98,6 +101,14 @@ class LocalCluster(Cluster):
             self.keeper.stop()
         else:
             sandbox.stop_detached(self.instance)
+
+
+def is_ready_since(node: Object | None, moment: datetime) -> bool:
+    """Whether the node itself has said so: right after a crash, what it said before still stands."""
+    ready = next(
+        (item for item in (node or {}).get("status", {}).get("conditions", []) if item["type"] == "Ready"), None
+    )
+    return bool(ready) and ready["status"] == "True" and datetime.fromisoformat(ready["lastHeartbeatTime"]) >= moment
 
 
 def copy_logs(instance: Instance, folder: Path) -> None:

@@ -8,6 +8,11 @@ question it has not seen. There is no way out to the internet: what tries fails 
 from .instances import Instance
 
 BRIDGE = "switch"
+SETTINGS = [
+    "sysctl -qw net.ipv4.ip_forward=1",
+    # Connections of killed programs whose other end is gone as well: give up soon, they keep the namespace alive.
+    "sysctl -qw net.ipv4.tcp_orphan_retries=1",
+]
 
 
 def control_plane_lines(instance: Instance) -> list[str]:
@@ -19,7 +24,7 @@ def control_plane_lines(instance: Instance) -> list[str]:
         f"ip link add {BRIDGE} type bridge",
         f"ip address add {instance.control_address}/24 dev {BRIDGE}",
         f"ip link set {BRIDGE} up",
-        "sysctl -qw net.ipv4.ip_forward=1",
+        *SETTINGS,
         "ip route add unreachable default",
     ]
 
@@ -42,7 +47,7 @@ def node_lines(instance: Instance, index: int, others: list[int]) -> list[str]:
         "ip link set lo up",
         f"ip address add {instance.node_address(index)}/24 dev eth0",
         "ip link set eth0 up",
-        "sysctl -qw net.ipv4.ip_forward=1",
+        *SETTINGS,
         "ip route add unreachable default",
         *(f"ip route add {instance.node_pods(other)} via {instance.node_address(other)}" for other in others),
     ]

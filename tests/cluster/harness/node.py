@@ -87,6 +87,8 @@ class Node:
         """End everything on the node at once."""
         self.sandbox.kill()
         self.running = None
+        # The kernel takes its time to do so, and the node may be started again before.
+        shell.run(self.parent.enter(["ip", "link", "delete", self.name]), check=False)
 
     def load_image(self, archive: Path) -> None:
         """Give containerd an image, by standard input: the node may see other folders than the host."""
