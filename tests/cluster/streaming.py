@@ -16,6 +16,8 @@ import httpx
 
 _PATIENCE_S = 60.0
 _RETRY_S = 0.2
+#: Gateways are never silent for longer than their heartbeat of 10 s: who hears nothing for this long is alone.
+_SILENCE_S = 15.0
 
 
 @dataclass
@@ -77,7 +79,10 @@ class Load:
         while not self._stopping:
             answer = self.running[number] = Answer(f"question {number}")
             try:
-                async with asyncio.timeout(_PATIENCE_S * 5), httpx.AsyncClient(timeout=_PATIENCE_S) as client:
+                async with (
+                    asyncio.timeout(_PATIENCE_S * 5),
+                    httpx.AsyncClient(timeout=httpx.Timeout(_SILENCE_S, connect=2)) as client,
+                ):
                     await self._follow(client, answer)
             except TimeoutError:
                 answer.broken = f"no end within {_PATIENCE_S * 5:.0f} s, at event {answer.last_id}: {answer.cuts}"

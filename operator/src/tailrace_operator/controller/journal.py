@@ -31,7 +31,8 @@ class Journal:
         known = {condition["type"]: (condition["status"], condition["reason"]) for condition in before}
         for condition in after:
             now = (condition["status"], condition["reason"])
-            if known.get(condition["type"]) == now or (condition["type"] not in known and _is_quiet(condition)):
+            # What a new resource says first is no transition, unless somebody must act.
+            if known.get(condition["type"]) == now or (condition["type"] not in known and not _is_bad(condition)):
                 continue
             severity: Literal["Normal", "Warning"] = "Warning" if _is_bad(condition) else "Normal"
             text = f"{condition['type']} is {condition['status']}: {condition['message']}"
@@ -71,8 +72,3 @@ def _is_bad(condition: Mapping[str, Any]) -> bool:
     reason = reasons.BY_NAME.get(condition["reason"])
     says_so = condition["status"] == ("True" if condition["type"] == "Degraded" else "False")
     return says_so and (reason is None or reason.tone is Tone.WRONG)
-
-
-def _is_quiet(condition: Mapping[str, Any]) -> bool:
-    """Whether a first condition says only that nothing is wrong."""
-    return bool(condition["type"] != "Ready" and condition["status"] == "False" and not _is_bad(condition))

@@ -55,6 +55,7 @@ class Operator:
         self._credentials = credentials = Credentials(api, own_namespace(), settings.nats)
         journal = Journal(api, os.environ.get("POD_NAME", "tailrace-operator"), _now)
         self.broker = BrokerLink(credentials.for_operator, self.wake_all)
+        self.metrics.broker_connected.set_function(lambda: self.broker.client is not None)
         self.lister = Lister(api, self.world, settings.watch_namespaces, self.wake)
         self._loads = Loads(self.broker, self.world, self.wake)
         self._progress = Progress(self.broker, self.wake)
@@ -108,7 +109,6 @@ class Operator:
         while True:
             key = await self._wakes.take()
             self.metrics.waiting.set(len(self._wakes))
-            self.metrics.broker_connected.set(self.broker.client is not None)
             with self.metrics.reconcile_seconds.labels(key.kind).time():
                 succeeded = await self.look(key)
             self.metrics.reconciles.labels(key.kind, "done" if succeeded else "failed").inc()
