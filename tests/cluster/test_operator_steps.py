@@ -94,6 +94,7 @@ async def an_operator(cluster: Cluster, nats: Nats, namespace: str) -> Any:
         finally:
             link.cancel()
             await asyncio.gather(link, return_exceptions=True)
+            operator.close()
 
 
 async def look_around(operator: Operator, namespace: str, name: str) -> None:
@@ -145,7 +146,8 @@ async def remove(cluster: Cluster, nats: Nats, namespace: str, fate: Fate, deadl
     cluster.kubectl("delete", "sm", "m", "-n", namespace, "--wait=false")
     killed = await live(cluster, nats, namespace, fate, deadly)
     gone = "streamingmodels,streaminggateways,deployments,configmaps,poddisruptionbudgets,services,networkpolicies"
-    eventually(lambda: not ours(cluster, namespace, gone), 30, "all is gone")
+    # The garbage collector learns of new kinds of owners every 30 s.
+    eventually(lambda: not ours(cluster, namespace, gone), 90, "all is gone")
     return killed
 
 
