@@ -13,9 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import tailrace_images
 from harness import images, launch
 from harness.cluster import API, NODE, TWO_NODES, Cluster
 from harness.errors import NotOursError, UnavailableError
+from releases import nats_archive
+from tailrace_images import SMALL
 
 HERE = Path(__file__).resolve().parent
 LOGS = HERE.parents[1] / ".tailrace" / "cluster-logs"
@@ -58,7 +61,8 @@ class Clusters:
 @pytest.fixture(scope="session")
 def node_images() -> list[Path]:
     """Archives of the images that every node has from its start; large and lasting ones first, see `harness.stores`."""
-    return [images.base()]
+    large = ["worker-cpu"] if os.environ.get("TAILRACE_SLOW") else []
+    return [images.base(), *map(tailrace_images.archive, large), nats_archive(), *map(tailrace_images.archive, SMALL)]
 
 
 @pytest.fixture(scope="session")

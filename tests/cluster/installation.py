@@ -1,7 +1,7 @@
 """Tailrace as its users have it: the chart installed on real nodes, everything in pods, three NATS servers."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +58,7 @@ class Installation:
 
 
 @contextmanager
-def installed(cluster: Cluster, values: Values = VALUES, *images: str) -> Iterator[Installation]:
+def installed(cluster: Cluster, values: Values = VALUES, images: Sequence[str] = ()) -> Iterator[Installation]:
     """The chart, installed and ready, in a namespace that lets only restricted pods in; gone when the block ends."""
     cluster.load_image(nats_archive())
     for name in (*tailrace_images.SMALL, *images):

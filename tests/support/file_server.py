@@ -59,16 +59,17 @@ class Faults:
 class FileServer:
     """Serves `root` below `/files/`. A subclass overrides `page`."""
 
-    def __init__(self, root: Path, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, root: Path, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.root = root
         self.tls = tls
+        self.host = host
         self.faults = Faults()
         self.asked: list[Asked] = []
         self.port = 0
 
     @property
     def url(self) -> str:
-        return f"{'http' if self.tls is None else 'https'}://127.0.0.1:{self.port}"
+        return f"{'http' if self.tls is None else 'https'}://{self.host}:{self.port}"
 
     def page(self, path: str, query: dict[str, list[str]], authorization: str) -> Page:
         file = self.root / path.removeprefix("/files/")
@@ -82,7 +83,7 @@ class FileServer:
 
     @contextmanager
     def running(self) -> Iterator["FileServer"]:
-        server = _Server(("127.0.0.1", 0), _Handler)
+        server = _Server((self.host, 0), _Handler)
         server.owner = self
         if self.tls is not None:
             server.socket = self.tls.wrap_socket(server.socket, server_side=True)

@@ -44,8 +44,8 @@ class Access:
 class HubMirror(FileServer):
     """Serves each of `revisions` (name → directory) of one repository."""
 
-    def __init__(self, repo: str, revisions: dict[str, Path]) -> None:
-        super().__init__(next(iter(revisions.values())))
+    def __init__(self, repo: str, revisions: dict[str, Path], host: str = "127.0.0.1") -> None:
+        super().__init__(next(iter(revisions.values())), host=host)
         self.repo = repo
         self.revisions = revisions
         self.access = Access()
@@ -104,7 +104,8 @@ class HubMirror(FileServer):
         headers = {"X-Repo-Commit": self.commit(revision)}
         if not name.endswith(LFS):
             return Page(200, {**headers, "ETag": f'"{git_sha1(file)}"'}, file=file)
-        stored = f"http://localhost:{self.port}/cdn/{revision}/{name}?{SIGNATURE}"
+        other = "localhost" if self.host == "127.0.0.1" else self.host
+        stored = f"http://{other}:{self.port}/cdn/{revision}/{name}?{SIGNATURE}"
         linked = {"X-Linked-Etag": f'"{sha256(file)}"', "X-Linked-Size": str(file.stat().st_size)}
         return Page(302, {**headers, **linked, "Location": stored})
 

@@ -46,6 +46,7 @@ def start(level: str, *, detached: bool = False, archives: Sequence[Path] = ()) 
             json.dumps({"level": level, "ports": vars(ports), "detached": detached})
         )
         cluster = assemble(instance, level, ports, programs, keeper)
+        cluster.archives = tuple(archives)
         bring_up(cluster, store)
     except BaseException as error:
         error.add_note(f"logs of all components: {keep_logs(instance)}")

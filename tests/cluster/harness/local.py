@@ -5,6 +5,7 @@ import json
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +33,8 @@ class LocalCluster(Cluster):
     sandbox: Sandbox
     keeper: Keeper | None = None
     nodes: dict[str, Node] = field(default_factory=dict)
+    #: What its nodes had from their start.
+    archives: Sequence[Path] = ()
 
     def set_gpus(self, node: str, count: int, resource: str = "nvidia.com/gpu") -> None:
         name = resource.replace("/", "~1")
@@ -41,6 +44,8 @@ class LocalCluster(Cluster):
         self.wait("node", node, None, lambda seen: allocatable(seen, resource) == str(count))
 
     def load_image(self, archive: Path) -> None:
+        if archive in self.archives:
+            return
         running = [each for each in self.nodes.values() if each.running]
         with ThreadPoolExecutor() as pool:
             for loading in [pool.submit(each.load_image, archive) for each in running]:
