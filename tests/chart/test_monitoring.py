@@ -2,11 +2,12 @@
 
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
 import yaml
+from harness import packages
+from harness.errors import UnavailableError
 from tailrace_gateway.metrics import Metrics as GatewayMetrics
 from tailrace_operator.controller.metrics import Metrics as OperatorMetrics
 from tailrace_worker.metrics import Metrics as WorkerMetrics
@@ -44,11 +45,12 @@ def test_an_alert_says_how_bad_it_is_what_it_means_and_what_to_do(rule):
 
 
 def promtool(*arguments):
-    program = shutil.which("promtool")
-    if program is None:
-        reason = "alerts are not tested without promtool: put it on the PATH (Debian: prometheus)"
+    try:
+        packages.require(packages.ALERTS)
+    except UnavailableError as error:
+        reason = f"alerts are not tested without promtool: {error}"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
 
 
 def test_prometheus_reads_the_rules(helm, tmp_path):

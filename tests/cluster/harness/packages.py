@@ -1,4 +1,4 @@
-"""The Debian packages of a full node and of image builds: checked, and installed where that is possible.
+"""The Debian packages of nodes, image builds and alerts: checked, and installed where that is possible.
 
 The API level needs none of them. Programs are what is checked, not packages, so that other distributions are served
 by whatever brings the same programs.
@@ -24,6 +24,7 @@ NODE = {
     "nsenter": "util-linux",
 }
 IMAGES = {"buildah": "buildah", "debootstrap": "debootstrap"}
+ALERTS = {"promtool": "prometheus"}
 SBIN = "/usr/sbin:/sbin"
 
 
