@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -22,8 +23,9 @@ def recipes() -> ModuleType:
     return module
 
 
+@cache
 def archive(name: str) -> Path:
-    """The archive of one image; built if this content was never built on this machine."""
+    """The archive of one image; built if this content was never built on this machine. A session has one of each."""
     known = recipes()
     image = known.IMAGES[name]
     return images.build(
