@@ -45,12 +45,17 @@ def test_a_directory_that_is_no_model(parse, tmp_path):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become a user who may not read")
-def test_a_directory_that_may_not_be_read():
-    with tempfile.TemporaryDirectory() as directory:  # 0700, below a directory that everybody may read
+@pytest.mark.parametrize(
+    ("modes", "told"), [((0o700, 0o644), "65532;"), ((0o755, 0o600), "65532 (model.safetensors);")]
+)
+def test_a_directory_that_may_not_be_read(modes, told):
+    with tempfile.TemporaryDirectory() as directory:  # below a directory that everybody may read
         (Path(directory) / "config.json").write_text("{}")
-        told = told_to_nobody(directory)
-    assert told.startswith("model_not_found --model: the directory")
-    assert "cannot be read by user 65532" in told
+        (Path(directory) / "model.safetensors").touch(modes[1])
+        Path(directory).chmod(modes[0])
+        words = told_to_nobody(directory)
+    assert words.startswith("model_not_found --model: the directory")
+    assert f"cannot be read by user {told}" in words
 
 
 def told_to_nobody(directory):
@@ -115,7 +120,7 @@ def test_the_cause_comes_out_of_the_engines_process(tmp_path, monkeypatch):
         try:
             raise ValueError("No available memory\nfor the cache blocks")
         except ValueError:
-            logger.exception("EngineCore failed to start.")
+            logger.exception("The first trouble.")
         try:
             raise RuntimeError("died of it")
         except RuntimeError:

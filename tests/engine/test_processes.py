@@ -1,5 +1,6 @@
 """The engine's processes: they come with the engine, go with it, and never outlive the worker."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -84,6 +85,22 @@ async def test_an_engine_that_cannot_start_says_why_and_leaves_nothing(model):
     assert failure.value.code is TerminationCode.OUT_OF_MEMORY
     assert "root cause" not in failure.value.message
     assert "--max-model-len" in failure.value.message
+    left = set(psutil.Process().children(recursive=True)) - before
+    assert all(gone(process.pid) for process in left if "resource_tracker" not in "".join(_command(process)))
+
+
+async def test_an_engine_whose_executor_fails_at_the_start_does_not_wait_for_ever(model, monkeypatch):
+    """vLLM compiles the model in the executor's process; without a compiler that fails, and the core would hang."""
+    from tailrace_worker.engines.vllm import VllmEngine
+
+    monkeypatch.setenv("CXX", "/no/compiler")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(model.parent / "no-cache"))
+    before = set(psutil.Process().children(recursive=True))
+    args = [argument for argument in ARGS if argument != "--enforce-eager"]
+    failed = VllmEngine(VllmSettings(args=args), SERVED_NAME, capacity=8)
+    with pytest.raises(CannotRunError, match="compiler"):
+        await asyncio.wait_for(failed.start(print), 240)
+    await failed.stop()
     left = set(psutil.Process().children(recursive=True)) - before
     assert all(gone(process.pid) for process in left if "resource_tracker" not in "".join(_command(process)))
 

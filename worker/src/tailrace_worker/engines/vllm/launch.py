@@ -80,13 +80,19 @@ def _check_model(model: str) -> None:
 
 def _problem_of(directory: Path) -> str | None:
     try:
-        with (directory / "config.json").open("rb"):
-            return None
+        names = [path.name for path in directory.iterdir()]
     except PermissionError:
-        return f"cannot be read by user {os.getuid()}; let it read the files, or run the worker as their owner"
+        return _unreadable("")
     except OSError:
-        what = "is no model directory (it has no config.json)" if directory.is_dir() else "does not exist"
-        return f"{what}; put the model there or name another directory"
+        return "does not exist; put the model there or name another directory"
+    if "config.json" not in names:
+        return "is no model directory (it has no config.json); put the model there or name another directory"
+    closed = next((name for name in sorted(names) if not os.access(directory / name, os.R_OK)), None)
+    return None if closed is None else _unreadable(f" ({closed})")
+
+
+def _unreadable(what: str) -> str:
+    return f"cannot be read by user {os.getuid()}{what}; let it read the files, or run the worker as their owner"
 
 
 async def start(parsed: argparse.Namespace, progress: Progress, note: Note) -> AsyncLLM:

@@ -1,17 +1,23 @@
 """Why the engine core failed: carried from its process to the worker's.
 
-vLLM tells the cause in the log of the process that failed and raises only "see root cause above" in the other one.
+vLLM tells the cause in the log of the process that failed and raises only "see root cause above" in the other one. And
+an engine core whose executor fails at its start waits, as it exits, for executor processes that nobody told to end; so
+it is ended from here, and they with it.
 """
 
 import contextlib
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 #: Names the file, for the engine's processes.
 VARIABLE = "TAILRACE_ENGINE_FAILURE_NOTE"
+#: What an engine core says last when it does not come up, and how long it may then take to exit.
+_GAVE_UP = "EngineCore failed to start"
+_EXIT_WITHIN_S = 5.0
 
 
 class Note:
@@ -57,6 +63,10 @@ class _NoteWriter(logging.Handler):
         if error is not None:
             with contextlib.suppress(OSError), Path(self._path).open("a") as file:
                 file.write(f"{type(error).__name__}: {' '.join(str(error).split())}\n")
+        if record.getMessage().startswith(_GAVE_UP):
+            ending = threading.Timer(_EXIT_WITHIN_S, os._exit, [1])
+            ending.daemon = True
+            ending.start()
 
 
 def write_failures() -> None:
