@@ -21,6 +21,10 @@ def parallel(tensor: int, pipeline: int) -> Document:
     return model(model={"source": {"path": "m"}}, engine={"vllm": parts}, **GPU)
 
 
+def guessing(**speculative: object) -> Document:
+    return model(model={"source": {"path": "m"}}, engine={"vllm": {"speculative": speculative}}, **GPU)
+
+
 def mounted(path: str) -> Document:
     return model(pod={"volumeMounts": [{"name": "a", "mountPath": path}]})
 
@@ -48,6 +52,11 @@ RULES: list[tuple[str, list[Document], list[Document]]] = [
         "engine.vllm.tensorParallelSize times pipelineParallelSize must not exceed resources.gpu.count",
         [parallel(2, 2), parallel(4, 1)],
         [parallel(4, 2), parallel(1, 5)],
+    ),
+    (
+        "engine.vllm.speculative needs resources.gpu",
+        [guessing(method="ngram"), vllm()],
+        [vllm(speculative={"method": "ngram"})],
     ),
     (
         "set exactly one of path, hf, pvc, s3 and http",
@@ -103,18 +112,18 @@ RULES: list[tuple[str, list[Document], list[Document]]] = [
     ),
     (
         "method draft, eagle or eagle3 needs draftModel, and method ngram has none",
-        [vllm(speculative={"method": "ngram"}), vllm(speculative={"method": "eagle", "draftModel": HF})],
-        [vllm(speculative={"method": "ngram", "draftModel": HF}), vllm(speculative={"method": "eagle3"})],
+        [guessing(method="ngram"), guessing(method="eagle", draftModel=HF)],
+        [guessing(method="ngram", draftModel=HF), guessing(method="eagle3")],
     ),
     (
         "ngram is for method ngram",
-        [vllm(speculative={"method": "ngram", "ngram": {}})],
-        [vllm(speculative={"method": "draft", "draftModel": HF, "ngram": {}})],
+        [guessing(method="ngram", ngram={})],
+        [guessing(method="draft", draftModel=HF, ngram={})],
     ),
     (
         "ngram.min must not exceed ngram.max",
-        [vllm(speculative={"method": "ngram", "ngram": {"min": 4, "max": 4}})],
-        [vllm(speculative={"method": "ngram", "ngram": {"min": 5, "max": 4}})],
+        [guessing(method="ngram", ngram={"min": 4, "max": 4})],
+        [guessing(method="ngram", ngram={"min": 5, "max": 4})],
     ),
     (
         "firstToken must not be longer than total",

@@ -102,10 +102,6 @@ def test_one_gateway_serves_all_models_of_a_run(make, options):
             "spec.engine.vllm.chatTemplate.path: vLLM itself downloads the model here, who knows where",
         ),
         (
-            {"speculative": {"method": "draft", "draftModel": {"pvc": {"claimName": "c"}}}},
-            "spec.engine.vllm.speculative.draftModel: only path and hf",
-        ),
-        (
             {"lora": {"adapters": [{"name": "a", "source": {"hf": {"repo": "o/a", "revision": "1"}}}]}},
             r"spec.engine.vllm.lora.adapters\[0\].source: adapters of a revision can only be run on a cluster",
         ),
@@ -155,10 +151,13 @@ def test_what_a_cluster_would_do_is_said_in_one_line(make, spec, says):
 def test_a_cache_a_token_and_a_service_are_of_a_cluster(make):
     source = {"hf": {"repo": "o/n", "tokenSecret": {"name": "hub", "key": "k"}}}
     model = make.model(model={"source": source, "cache": {"size": "9Gi"}}, engine={"vllm": {}})
-    said = beyond_local(Loaded([model], [make.gateway(service={"type": "LoadBalancer"})]))
+    guessing = make.vllm(speculative={"method": "draft", "draftModel": {"pvc": {"claimName": "c"}}})
+    guessing = make.model("guessing", **guessing, resources={"gpu": {"count": 1}})
+    said = beyond_local(Loaded([model, guessing], [make.gateway(service={"type": "LoadBalancer"})]))
 
     assert "a cache volume of 9Gi (here: the hub's own cache" in said
     assert "the token of Secret hub (here: your own HF_TOKEN)" in said
+    assert "speculative decoding (on CPUs vLLM guesses wrong)" in said
     assert "2 gateways behind a Service of type LoadBalancer (here: GATEWAYS=)" in said
 
 

@@ -15,7 +15,7 @@ SHA = "0" * 64
 
 def model_of(make, source, cache=None, name="echo", metadata=None, vllm=None, **weights):
     spec = {"source": source, **weights} | ({"cache": cache} if cache else {})
-    return make.model(name, metadata, model=spec, engine={"vllm": vllm or {}})
+    return make.model(name, metadata, model=spec, engine={"vllm": vllm or {}}, resources={"gpu": {"count": 1}})
 
 
 def rendered(make, source, settings=SETTINGS, **more):

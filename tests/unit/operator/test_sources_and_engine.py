@@ -203,8 +203,12 @@ DRAFT = {"path": "d"}
     ],
 )
 def test_speculation(make, speculative, says):
-    document = vllm(make, speculative=speculative)
+    document = make.document(**make.vllm(speculative=speculative), resources={"gpu": {"count": 1}})
     assert says in refusals(document) if says else StreamingModel.parse(document)
+
+
+def test_speculation_is_for_gpus(make):
+    assert "engine.vllm.speculative needs resources.gpu" in refusals(vllm(make, speculative={"method": "ngram"}))
 
 
 def adapters(*names):

@@ -40,6 +40,8 @@ def _wishes(model: StreamingModel) -> Iterator[str]:
     amounts = {"cpu": resources.cpu, "memory": resources.memory, "shared memory": resources.shm_size}
     if any(amounts.values()):
         yield ", ".join(f"{name} {value}" for name, value in amounts.items() if value) + " each"
+    if spec.engine.vllm and spec.engine.vllm.speculative:
+        yield "speculative decoding (on CPUs vLLM guesses wrong)"
     if spec.model:
         yield from _model_wishes(spec.model)
     yield from _pod_wishes(spec.pod)

@@ -53,6 +53,8 @@ def model_directories(models: Sequence[StreamingModel], model_root: Path) -> lis
 
 def _check_sources(model: StreamingModel) -> None:
     for weights in weights_of(model):
+        if weights.role == "draft":
+            continue  # Nobody guesses here.
         fault = _source_fault(weights)
         if fault:
             raise PreflightError(f"{model.metadata.name}: {weights.field}: {fault}")

@@ -19,7 +19,7 @@ _GI = 2**30
 def vllm_arguments(model: StreamingModel, vllm: VllmEngine, settings: RenderSettings) -> list[str]:
     """What `vllm serve` would be given for this model; a flag and its value are separate items."""
     found = {weights.role: weights for weights in weights_of(model)}
-    arguments = ["--model", *_place(found["model"], "--revision", settings)]
+    arguments = ["--model", *_place(found["model"], settings)]
     arguments += ["--served-model-name", model.key.name]
     arguments += _sizes(vllm) + _memory(vllm) + _switches(vllm)
     arguments += _chat_template(vllm.chat_template, found["model"], settings)
@@ -28,13 +28,13 @@ def vllm_arguments(model: StreamingModel, vllm: VllmEngine, settings: RenderSett
     return arguments + vllm.extra_args
 
 
-def _place(weights: Weights, revision_flag: str, settings: RenderSettings) -> list[str]:
+def _place(weights: Weights, settings: RenderSettings) -> list[str]:
     """Where vLLM finds the weights: a directory, or a repository and its revision."""
     directory = directory_of(weights, settings)
     if directory is not None:
         return [directory]
     assert weights.source.hf is not None, "the only source that vLLM reads itself"  # noqa: S101
-    return [weights.source.hf.repo, revision_flag, weights.source.hf.revision]
+    return [weights.source.hf.repo, "--revision", weights.source.hf.revision]
 
 
 def _sizes(vllm: VllmEngine) -> list[str]:
@@ -89,7 +89,7 @@ def _answers(vllm: VllmEngine) -> list[str]:
 def _adapters(vllm: VllmEngine, found: dict[str, Weights], settings: RenderSettings) -> list[str]:
     if vllm.lora is None:
         return []
-    places = [_place(found[f"adapter-{number}"], "", settings)[0] for number in range(len(vllm.lora.adapters))]
+    places = [_place(found[f"adapter-{number}"], settings)[0] for number in range(len(vllm.lora.adapters))]
     named = zip(vllm.lora.adapters, places, strict=True)
     modules = [f"{adapter.name}={place}" for adapter, place in named]
     active = vllm.lora.max_active or len(modules)
@@ -100,7 +100,8 @@ def _adapters(vllm: VllmEngine, found: dict[str, Weights], settings: RenderSetti
 
 
 def _speculation(wanted: Speculative | None, found: dict[str, Weights], settings: RenderSettings) -> list[str]:
-    if wanted is None:
+    """Guessing is left out on one machine, which is taken to have no GPU: vLLM's CPU build guesses wrong."""
+    if wanted is None or settings.local:
         return []
     option = "--speculative-config"
     arguments = [f"{option}.method", _METHODS.get(wanted.method, wanted.method)]
@@ -109,7 +110,7 @@ def _speculation(wanted: Speculative | None, found: dict[str, Weights], settings
         looked_up = wanted.ngram or Ngram()
         arguments += [f"{option}.prompt_lookup_min", str(looked_up.min)]
         return [*arguments, f"{option}.prompt_lookup_max", str(looked_up.max)]
-    return [*arguments, f"{option}.model", *_place(found["draft"], f"{option}.revision", settings)]
+    return [*arguments, f"{option}.model", _place(found["draft"], settings)[0]]
 
 
 def _given(flag: str, value: object | None) -> list[str]:

@@ -47,6 +47,11 @@ def _gpus_suffice(spec: "Spec") -> bool:
     return spec.engine.vllm.gpus <= spec.resources.gpu.count
 
 
+def _speculates_on_gpus(spec: "Spec") -> bool:
+    vllm = spec.engine.vllm
+    return vllm is None or vllm.speculative is None or spec.resources.gpu is not None
+
+
 def _adapters_have_their_own_names(model: "StreamingModel") -> bool:
     vllm = model.spec.engine.vllm
     return vllm is None or vllm.lora is None or all(a.name != model.metadata.name for a in vllm.lora.adapters)
@@ -79,6 +84,13 @@ class Spec(Block):
             message="engine.vllm.tensorParallelSize times pipelineParallelSize must not exceed resources.gpu.count: "
             "lower them or raise the count",
             holds=_gpus_suffice,
+            field="engine",
+        ),
+        Rule(
+            cel="!has(self.engine.vllm) || !has(self.engine.vllm.speculative) || has(self.resources.gpu)",
+            message="engine.vllm.speculative needs resources.gpu: on CPUs vLLM gives wrong tokens when greedy and "
+            "sampled requests meet in a batch, so leave it out there",
+            holds=_speculates_on_gpus,
             field="engine",
         ),
     )
