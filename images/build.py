@@ -31,8 +31,8 @@ class Image:
     @property
     def inputs(self) -> list[Path]:
         """Everything that a change of may change the image."""
-        common = ("pyproject.toml", "uv.lock", "LICENSE", ".dockerignore", "scripts/bootstrap.py", self.dockerfile)
-        return [ROOT / name for name in (*common, *self.sources)]
+        common = ("pyproject.toml", "uv.lock", "LICENSE", ".dockerignore", "scripts/bootstrap.py", "images/install.sh")
+        return [ROOT / name for name in (*common, self.dockerfile, *self.sources)]
 
 
 def _python(name: str, folder: str, *, large: bool = False) -> Image:
