@@ -5,7 +5,7 @@ is an operator that fights.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,10 +18,9 @@ from kubernetes.aio.dynamic import DynamicClient
 from kubernetes.aio.dynamic.exceptions import DynamicApiError
 
 from tailrace_operator.apply.kinds import collection_of, path_of
-from tailrace_operator.plan.identity import Ref
+from tailrace_operator.plan.identity import FIELD_MANAGER, Ref
 from tailrace_operator.render.rendered import Manifest
 
-FIELD_MANAGER = "tailrace-operator"
 _APPLY = "application/apply-patch+yaml"
 _JSON_PATCH = "application/json-patch+json"
 #: All that the API server says of a JSON patch whose `test` fails. Of what is wrong with an object it says more.
@@ -133,6 +132,22 @@ class KubernetesApi:
             {"op": "add", "path": "/metadata/finalizers", "value": finalizers},
         ]
         await self._request("patch", ref, path_of(ref), body=patch, content_type=_JSON_PATCH)
+
+    async def drop_status(self, observed: Manifest, names: Sequence[str]) -> Manifest:
+        """Remove these fields of the object's status, whoever set them, provided that nobody changed it meanwhile.
+
+        Raises:
+            ChangedError: somebody did.
+        """
+        ref, version = Ref.of(observed), observed["metadata"]["resourceVersion"]
+        patch = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+            *({"op": "remove", "path": f"/status/{name}"} for name in names),
+        ]
+        path = path_of(ref, "status")
+        return await self._request(
+            "patch", ref, path, body=patch, content_type=_JSON_PATCH, field_manager=FIELD_MANAGER
+        )
 
     async def delete(self, ref: Ref, uid: str) -> None:
         """Delete the object with `uid`, and in the background what it owns; no error if it is gone or another one."""

@@ -37,7 +37,11 @@ class Reporter:
         if _comparable(wanted, verdicts) == _comparable(before, verdicts):
             return
         try:
-            self._world.put(await self._api.apply(_status_of(resource, wanted), described["uid"], subresource="status"))
+            written = await self._api.apply(_status_of(resource, wanted), described["uid"], subresource="status")
+            # What others wrote into fields of ours, an apply that leaves them out does not remove.
+            if stray := [name for name in fields if name not in wanted and name in written.get("status", {})]:
+                written = await self._api.drop_status(written, stray)
+            self._world.put(written)
         except NotFoundError:
             return
         await self._journal.transitions(resource, known, conditions)

@@ -2,7 +2,7 @@
 
 Ours is what the resource at hand owns, by uid. Labels alone prove nothing: anybody can set them, and a model that was
 deleted and made anew has another uid than the owner of what the garbage collector has not removed yet. Only of what
-is meant to outlive its owner, and so has none, the labels must tell.
+is meant to outlive its owner, and so has none, the labels must tell; of what lost its owner, the record of its writers.
 """
 
 from collections.abc import Mapping
@@ -33,6 +33,8 @@ class Ref:
         return f"{self.kind} {self.name}"
 
 
+#: Under which name the operator writes.
+FIELD_MANAGER = "tailrace-operator"
 #: What may be kept when its owner goes, for the next one of the same name.
 _KEPT = ("PersistentVolumeClaim",)
 
@@ -55,8 +57,19 @@ def ownership(observed: Mapping[str, Any], owner_uid: str) -> Ownership:
         return Ownership.OURS
     if not owners and observed["kind"] in _KEPT and _is_marked(observed):
         return Ownership.OURS
+    if not owners and _is_applied_by_us(observed):
+        return Ownership.OURS
     made_by_us = any(str(owner.get("apiVersion", "")).startswith(f"{GROUP}/") for owner in owners)
     return Ownership.LEFTOVER if made_by_us else Ownership.FOREIGN
+
+
+def _is_applied_by_us(observed: Mapping[str, Any]) -> bool:
+    """Whether our own writes made it, as the API server recorded: its owner was taken away by hand, or let go of it.
+
+    Nobody else's object says so, whatever its labels are.
+    """
+    fields = observed["metadata"].get("managedFields") or ()
+    return any(entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" for entry in fields)
 
 
 def _is_marked(observed: Mapping[str, Any]) -> bool:

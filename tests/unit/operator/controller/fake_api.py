@@ -6,6 +6,7 @@ on a real one (tests/cluster).
 
 import copy
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from tailrace_operator.apply.kubernetes import ChangedError, KubernetesApi, NotFoundError
@@ -21,6 +22,8 @@ class FakeApi(KubernetesApi):
         #: What was asked: the verb and the object's name.
         self.asked: list[str] = []
         self.refusals: dict[str, Exception] = {}
+        #: Fields of a status that others have written.
+        self.theirs: set[str] = set()
         for manifest in present:
             self._store(Ref.of(manifest), manifest)
 
@@ -65,7 +68,17 @@ class FakeApi(KubernetesApi):
             raise NotFoundError(f"{ref} not found")
         if uid and (present is None or present["metadata"]["uid"] != uid):
             raise ChangedError(f"{ref} is another one")
-        return self._store(ref, merged(present or {}, manifest))
+        stored = merged(present or {}, manifest)
+        if subresource:  # The fields that we wrote before go with the apply that leaves them out; others' stay.
+            theirs = {name: stored["status"][name] for name in self.theirs if name in stored["status"]}
+            stored["status"] = theirs | manifest["status"]
+        return self._store(ref, stored)
+
+    async def drop_status(self, observed: Object, names: Sequence[str]) -> Object:
+        ref = Ref.of(observed)
+        self._hear("drop status", ref)
+        status = {name: value for name, value in self.objects[ref]["status"].items() if name not in names}
+        return self._store(ref, {**self.objects[ref], "status": status})
 
     async def set_finalizers(self, observed: Object, finalizers: list[str]) -> None:
         ref = Ref.of(observed)

@@ -92,6 +92,16 @@ async def test_a_number_that_is_not_known_any_more_is_given_up() -> None:
     assert await bench.report(FINE) == ["apply status StreamingModel echo"]
 
 
+async def test_what_others_wrote_into_a_field_of_ours_is_removed_once() -> None:
+    bench = Bench()
+    await bench.report(FINE)
+    bench.status["streams"] = 99
+    bench.api.theirs = {"streams"}
+    assert await bench.report(FINE) == ["apply status StreamingModel echo", "drop status StreamingModel echo"]
+    assert "streams" not in bench.status
+    assert await bench.report(FINE) == []
+
+
 async def test_a_new_generation_is_observed() -> None:
     bench = Bench()
     await bench.report(FINE)

@@ -45,6 +45,22 @@ def test_an_object_without_owners_is_nobodys() -> None:
     assert ownership(bare, UID) is Ownership.FOREIGN
 
 
+@pytest.mark.parametrize(
+    ("manager", "operation", "owners", "whose"),
+    [
+        ("tailrace-operator", "Apply", (), Ownership.OURS),
+        ("tailrace-operator", "Update", (), Ownership.FOREIGN),
+        ("kubectl", "Apply", (), Ownership.FOREIGN),
+        ("tailrace-operator", "Apply", (owner("other", "apps/v1"),), Ownership.FOREIGN),
+        ("tailrace-operator", "Apply", (owner("of-a-deleted-model"),), Ownership.LEFTOVER),
+    ],
+)
+def test_what_lost_its_owner_is_ours_if_we_wrote_it(manager: str, operation: str, owners: Any, whose: Any) -> None:
+    present = observed(*owners)
+    present["metadata"]["managedFields"] = [{"manager": "other"}, {"manager": manager, "operation": operation}]
+    assert ownership(present, UID) is whose
+
+
 def test_a_name_is_spelled_as_people_do_and_holds_all_that_tells_objects_apart() -> None:
     ref = Ref.of(manifest("Deployment", "a"))
     assert ref == Ref("apps/v1", "Deployment", "default", "a")
