@@ -17,6 +17,7 @@ from tailrace_operator.apply.kubernetes import connected
 from tailrace_operator.controller.handlers import kopf_settings, register
 from tailrace_operator.controller.operator import Operator
 from tailrace_operator.controller.settings import OperatorSettings, SettingsError, load_settings
+from tailrace_operator.controller.watchdog import WatchEndedError, until_a_watch_ends
 
 log = logging.getLogger("tailrace.operator")
 
@@ -46,7 +47,7 @@ async def _serve(operator: Operator, settings: OperatorSettings, stop: asyncio.E
         liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz" if settings.health_port else None,
         stop_flag=stop,
     )
-    await _first_of(watching, *operator.tasks(), _until(stop))
+    await _first_of(watching, *operator.tasks(), until_a_watch_ends(), _until(stop))
 
 
 async def _until(stop: asyncio.Event) -> None:
@@ -96,8 +97,13 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
     set_up_logging(settings.log.level, settings.log.format)
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         asyncio.run(_main(settings))
+    except WatchEndedError as error:
+        log.error("operator.deaf error=%s", error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        pass
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ class BrokerLink:
         self._on_change = on_change
         self._client: Client | None = None
         self._applied: dict[ModelKey, str] = {}
+        self._held: set[ModelKey] = set()
         self._tried = asyncio.Event()
         self.trouble = "the operator has not reached NATS yet"
 
@@ -81,6 +82,7 @@ class BrokerLink:
             return BrokerView("unreachable", self.trouble)
         if self._applied.get(model) == digest:
             return BrokerView()
+        self._held.add(model)
         try:
             changes = await apply_objects(self._jetstream(client), objects)
         except BrokerRefusedError as error:
@@ -103,8 +105,17 @@ class BrokerLink:
             await remove_model(self._jetstream(client), model)
         except (NatsError, TimeoutError, OSError) as error:
             return BrokerView("unreachable", f"NATS did not answer in time ({type(error).__name__})")
+        self._held.discard(model)
         log.info("broker.removed model=%s", model)
         return BrokerView()
+
+    def holds(self, model: ModelKey) -> bool:
+        """Whether the model may have something on the broker that this process made or found there."""
+        return model in self._held
+
+    def disown(self, model: ModelKey) -> None:
+        """Care no more about what the model has on the broker."""
+        self._held.discard(model)
 
     def forget(self) -> None:
         """Look at everything anew."""

@@ -9,8 +9,10 @@ from tailrace_protocol.subjects import ModelKey
 from tailrace_operator.apply.kubernetes import KubernetesApi, NotFoundError
 from tailrace_operator.controller.broker_link import BrokerLink
 from tailrace_operator.controller.journal import Journal
+from tailrace_operator.plan import Ref
 from tailrace_operator.render import Manifest
-from tailrace_operator.resources.model import GROUP
+from tailrace_operator.resources import StreamingModel
+from tailrace_operator.resources.model import API_VERSION, GROUP
 
 log = logging.getLogger("tailrace.operator")
 
@@ -61,7 +63,22 @@ class Finalizer:
                 raise BrokerAwayError(f"{view.message}; giving up in {self._patience_s - waited:.0f} s")
             left = f"its streams stay on the broker, which did not answer for {waited:.0f} s: {view.message}"
             await self._journal.tell(resource, "Warning", "BrokerStateLeft", left)
+            self._broker.disown(ModelKey(described["namespace"], described["name"]))
         try:
             await self._api.set_finalizers(resource, [name for name in finalizers if name != FINALIZER])
         except NotFoundError:
             log.info("finalizer.gone name=%s", described["name"])
+
+    async def clean_up(self, model: ModelKey) -> None:
+        """Remove what is left of a model that is gone though we held it: somebody took our hold away by hand.
+
+        Raises:
+            BrokerAwayError: the broker cannot be asked now.
+        """
+        ref = Ref(API_VERSION, StreamingModel.kind_name, model.namespace, model.name)
+        # A late word of the end of a former model of that name must not cost the present one its streams.
+        if not self._broker.holds(model) or await self._api.get(ref) is not None:
+            return
+        view = await self._broker.remove(model)
+        if view.state != "ready":
+            raise BrokerAwayError(f"the streams of {model}, which is gone, are still on the broker: {view.message}")

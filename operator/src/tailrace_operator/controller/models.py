@@ -66,6 +66,7 @@ class ModelReconciler:
         if resource is None:
             self._tools.progress.forget(key)
             self._tools.reporter.forget(key.kind, key.namespace, key.name)
+            await self._tools.finalizer.clean_up(ModelKey(key.namespace, key.name))
             return None
         if "deletionTimestamp" in resource["metadata"]:
             await self._tools.finalizer.let_go(resource)

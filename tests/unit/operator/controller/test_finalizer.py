@@ -9,6 +9,7 @@ from tailrace_operator.conditions import BrokerView
 from tailrace_operator.controller.finalizer import FINALIZER, BrokerAwayError, Finalizer
 from tailrace_operator.controller.journal import Journal
 from tailrace_operator.plan import Ref
+from tailrace_protocol.subjects import ModelKey
 
 from .fake_api import FakeApi
 from .objects import resource
@@ -22,6 +23,13 @@ class Broker:
     def __init__(self, view: BrokerView) -> None:
         self.view = view
         self.removed: list[str] = []
+        self.held = {"default.echo"}
+
+    def holds(self, model: Any) -> bool:
+        return str(model) in self.held
+
+    def disown(self, model: Any) -> None:
+        self.held.discard(str(model))
 
     async def remove(self, model: Any) -> BrokerView:
         self.removed.append(str(model))
@@ -94,6 +102,7 @@ async def test_a_broker_that_stays_away_is_given_up_and_said(waited_s: float, st
     (event,) = bench.api.events
     assert (event["type"], event["reason"]) == ("Warning", "BrokerStateLeft")
     assert event["message"] == (f"its streams stay on the broker, which did not answer for {waited_s:.0f} s: no answer")
+    assert not bench.broker.held, "what was said to be left is left"
 
 
 async def test_a_model_that_somebody_else_let_go_is_no_failure() -> None:
@@ -111,3 +120,30 @@ async def test_an_api_server_that_is_away_lets_the_next_look_try_again() -> None
     bench.api.allow("finalize", MODEL)
     await bench.finalizer.let_go(bench.model)
     assert bench.held_by == []
+
+
+async def test_what_a_model_left_that_was_torn_from_us_is_removed() -> None:
+    bench = Bench()
+    bench.api.objects.clear()
+    await bench.finalizer.clean_up(ModelKey("default", "echo"))
+    assert bench.broker.removed == ["default.echo"]
+
+
+async def test_a_late_word_of_a_former_models_end_costs_the_present_one_nothing() -> None:
+    bench = Bench()
+    await bench.finalizer.clean_up(ModelKey("default", "echo"))
+    assert bench.broker.removed == []
+
+
+async def test_of_models_that_we_never_held_nothing_is_asked() -> None:
+    bench = Bench()
+    bench.broker.held.clear()
+    await bench.finalizer.clean_up(ModelKey("default", "echo"))
+    assert (bench.api.asked, bench.broker.removed) == ([], [])
+
+
+async def test_what_cannot_be_removed_now_is_tried_again() -> None:
+    bench = Bench(AWAY)
+    bench.api.objects.clear()
+    with pytest.raises(BrokerAwayError, match=r"the streams of default\.echo, which is gone, .* no answer"):
+        await bench.finalizer.clean_up(ModelKey("default", "echo"))

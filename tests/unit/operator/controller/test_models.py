@@ -45,6 +45,9 @@ class FakeBroker:
         self.removed.append(str(model))
         return self.view
 
+    def holds(self, model: Any) -> bool:
+        return str(model) in set(self.applied) - set(self.removed)
+
 
 class Bench:
     """A reconciler and all that it works with; the watch tells of everything at once."""
@@ -206,6 +209,9 @@ async def test_a_model_that_is_gone_is_forgotten() -> None:
     bench.api.objects.clear()
     assert await bench.look() is None
     assert gauge.collect()[0].samples == []
+    assert bench.broker.removed == ["default.echo"], "nobody let go of it before"
+    bench.api.asked.clear()
+    assert await bench.look() is None
     assert bench.api.asked == []
 
 
