@@ -1,11 +1,13 @@
 """What workers on their way and running downloads say of themselves, for the status of their model.
 
-Reports come twice a second from every worker, so only those of models on their way are listened to.
+Reports come twice a second from every worker, so only those of models on their way are listened to. Of several workers
+the first by name has the word for as long as it loads, or the status would change with every report.
 """
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 
 from nats.aio.client import Client
@@ -25,6 +27,8 @@ from tailrace_operator.controller.world import Key
 log = logging.getLogger("tailrace.operator.progress")
 
 _EVERY_S = 1.0
+#: After so many silent seconds a worker's word counts no more: it may be gone.
+_LEASE_S = 5.0
 
 
 class Progress:
@@ -35,14 +39,18 @@ class Progress:
         self._wake = wake
         self._wanted: set[Key] = set()
         self._subscribed: dict[Key, tuple[Client, list[Subscription]]] = {}
-        self._said: dict[Key, str] = {}
+        #: By model and worker: the words, and until when they count.
+        self._said: dict[Key, dict[str, tuple[str, float]]] = {}
         self._fetched: dict[Key, FetchReport] = {}
         self._changed: set[Key] = set()
 
     def of(self, key: Key) -> str:
         """What a pod on its way said last: a worker that loads, or the download before it."""
-        fetched = self._fetched.get(key)
-        return self._said.get(key) or (spoken(fetched) if fetched and fetched.state != "done" else "")
+        fetched, loading = self._fetched.get(key), self._said.get(key)
+        if loading:
+            worker = min(loading)
+            return f"worker {worker}: {loading[worker][0]}"
+        return spoken(fetched) if fetched and fetched.state != "done" else ""
 
     def fetch_of(self, key: Key) -> FetchReport | None:
         """What the model's download said last."""
@@ -64,6 +72,7 @@ class Progress:
             await asyncio.sleep(_EVERY_S)
             with contextlib.suppress(NatsError):
                 await self._adjust()
+            self._expire(time.monotonic())
             changed, self._changed = self._changed, set()
             for key in changed:
                 self._wake(key)
@@ -92,13 +101,22 @@ class Progress:
             report = decode_worker_report(message.data)
         except MalformedMessageError:
             return
-        if report.state not in ("starting", "loading") or not report.progress:
-            return
-        key = Key("StreamingModel", report.namespace, report.model)
-        said = f"worker {report.worker}: {report.progress}"
-        if self._said.get(key) != said:
-            self._said[key] = said
+        key, loads = Key("StreamingModel", report.namespace, report.model), report.state in ("starting", "loading")
+        before, said = self.of(key), self._said.setdefault(key, {})
+        if loads and report.progress:
+            said[report.worker] = (report.progress, time.monotonic() + _LEASE_S)
+        else:
+            said.pop(report.worker, None)
+        if self.of(key) != before:
             self._changed.add(key)
+
+    def _expire(self, now: float) -> None:
+        for key, said in self._said.items():
+            before = self.of(key)
+            for worker in [worker for worker, (_, until) in said.items() if until < now]:
+                del said[worker]
+            if self.of(key) != before:
+                self._changed.add(key)
 
     async def _on_fetch(self, message: Msg) -> None:
         try:

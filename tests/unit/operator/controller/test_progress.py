@@ -159,3 +159,28 @@ async def test_a_broker_that_is_away_or_fails_ends_nothing(bench: Bench) -> None
     client.broken = False
     await bench.turn()
     assert set(client.heard) == {WORKERS, FETCH}
+
+
+def from_worker(name: str, **said: Any) -> WorkerReport:
+    return msgspec.structs.replace(worker(**said), worker=name)
+
+
+async def test_of_several_loading_workers_one_has_the_word_until_it_is_ready(bench: Bench) -> None:
+    client = await followed(bench)
+    for name in ("w2", "w1", "w2", "w1", "w2"):
+        await client.say(WORKERS, from_worker(name))
+        await bench.turn()
+    assert bench.progress.of(ECHO).startswith("worker w1: ")
+    assert len(bench.woken) == 2, "w2 spoke first, then w1 has the word"
+    await client.say(WORKERS, from_worker("w1", state="ready", progress=""))
+    await bench.turn()
+    assert bench.progress.of(ECHO).startswith("worker w2: ")
+
+
+async def test_the_word_of_a_silent_worker_expires(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LEASE_S", 0.0)
+    client = await followed(bench)
+    await client.say(WORKERS, worker())
+    await bench.turn()
+    assert bench.progress.of(ECHO) == ""
+    assert bench.woken, "the status is told without it"
