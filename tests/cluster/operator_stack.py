@@ -3,6 +3,7 @@
 The rights are those that the chart gives it: what the chart forgets, these tests find.
 """
 
+import asyncio
 import base64
 import os
 import re
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import nats
 import yaml
 from harness.cluster import Cluster
 from harness.errors import CommandError
@@ -190,6 +192,22 @@ class Stack:
 
     def events(self, namespace: str) -> list[dict[str, object]]:
         return self.cluster.objects("events", namespace)
+
+
+def broker_streams(stack: Stack) -> set[str]:
+    """The names of all streams on the broker, asked with the operator's password."""
+    secret = stack.cluster.get("secret", "tailrace-nats-auth", stack.namespace)
+    assert secret
+    password = base64.b64decode(secret["data"]["operator"]).decode()
+
+    async def ask() -> set[str]:
+        client = await nats.connect(stack.nats.url, user="operator", password=password)
+        try:
+            return {str(stream.config.name) for stream in await client.jetstream().streams_info()}
+        finally:
+            await client.close()
+
+    return asyncio.run(ask())
 
 
 def rights(cluster: Cluster, namespace: str, watched: Sequence[str] = ()) -> list[dict[str, object]]:

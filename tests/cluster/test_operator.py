@@ -1,15 +1,22 @@
 """The operator against a real API server, under its own ServiceAccount, with a real broker: what it makes, and what it
 puts right. No node is needed: pods are never scheduled here."""
 
-import asyncio
 import base64
 import json
 from collections.abc import Iterator
 
-import nats
 import pytest
 from harness.cluster import Cluster
-from operator_stack import Stack, eventually, operator_stack, passing_namespace, simulated, stays, unique
+from operator_stack import (
+    Stack,
+    broker_streams,
+    eventually,
+    operator_stack,
+    passing_namespace,
+    simulated,
+    stays,
+    unique,
+)
 
 CHILDREN = ("deployment", "configmap", "poddisruptionbudget")
 
@@ -23,22 +30,6 @@ def stack(api: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
 @pytest.fixture
 def namespace(stack: Stack) -> Iterator[str]:
     yield from passing_namespace(stack.cluster)
-
-
-def broker_streams(stack: Stack) -> set[str]:
-    """The names of all streams on the broker, asked with the operator's password."""
-    secret = stack.cluster.get("secret", "tailrace-nats-auth", stack.namespace)
-    assert secret
-    password = base64.b64decode(secret["data"]["operator"]).decode()
-
-    async def ask() -> set[str]:
-        client = await nats.connect(stack.nats.url, user="operator", password=password)
-        try:
-            return {str(stream.config.name) for stream in await client.jetstream().streams_info()}
-        finally:
-            await client.close()
-
-    return asyncio.run(ask())
 
 
 def settle(stack: Stack, name: str, namespace: str) -> None:
