@@ -53,8 +53,8 @@ def hub(cluster: Cluster) -> Iterator[HubMirror]:
 
 
 def smollm2(hub: HubMirror, repo: str = REPO) -> dict[str, Any]:
-    extra = ["--enforce-eager", "--block-size=32", "--kv-cache-memory-bytes=268435456"]
-    engine = {"contextLength": 2048, "dtype": "float32", "maxStreams": 8, "extraArgs": extra}
+    fast = {"enforceEager": True, "kvCacheMemory": "256Mi", "extraArgs": ["--block-size=32"]}
+    engine = {"contextLength": 2048, "dtype": "float32", "maxStreams": 8, **fast}
     return {
         "apiVersion": "tailrace.dev/v1alpha1",
         "kind": "StreamingModel",

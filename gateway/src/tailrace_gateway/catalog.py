@@ -33,14 +33,15 @@ class Catalog:
         return [self._models[name] for name in sorted(self._models)]
 
     def get(self, name: str) -> ModelSettings:
-        """The model called `name`.
+        """The model called `name`, or the one that has an adapter of that name.
 
         Raises:
             TailraceError: `model_not_found`, naming what there is.
         """
-        model = self._models.get(name)
+        model = self._models.get(name) or next((m for m in self.all() if name in m.adapters), None)
         if model is None:
-            known = ", ".join(sorted(self._models)) or "none yet"
+            names = {*self._models, *(adapter for m in self._models.values() for adapter in m.adapters)}
+            known = ", ".join(sorted(names)) or "none yet"
             detail = f"no model {name!r} is served here; served: {known}"
             raise TailraceError(ErrorCode.MODEL_NOT_FOUND, detail, param="model")
         return model

@@ -29,7 +29,10 @@ class TimeoutSettings(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ModelSettings(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a gateway must know to serve a model. `gateway` names the one of its namespace that does."""
+    """What a gateway must know to serve a model.
+
+    `gateway` names the one of its namespace that does; `adapters` are further names that requests may ask for.
+    """
 
     namespace: str
     name: str
@@ -42,6 +45,7 @@ class ModelSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     max_body_bytes: int = 8 * 1024 * 1024
     max_model_len: int = 0
     gateway: str = "default"
+    adapters: list[str] = []
     v: int = 1
 
 

@@ -68,3 +68,12 @@ def test_an_entry_that_cannot_be_read_changes_nothing(catalog, removed):
     put(catalog, "a")
     catalog.put("prod.a", b"{}")
     assert (names(catalog), removed) == (["a"], [])
+
+
+def test_an_adapter_is_reached_through_its_model(catalog):
+    put(catalog, "a", adapters=["sql", "b"])
+    put(catalog, "b")
+    assert catalog.get("sql").name == "a"
+    assert catalog.get("b").name == "b", "a model's own name comes first"
+    with pytest.raises(TailraceError, match="served: a, b, sql"):
+        catalog.get("legal")

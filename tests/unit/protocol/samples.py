@@ -142,6 +142,7 @@ V1: dict[str, Struct] = {
         max_model_len=8192,
     ),
     "model-settings-of-a-gateway": settings.ModelSettings(namespace="prod", name="smollm2", gateway="public"),
+    "model-settings-with-adapters": settings.ModelSettings(namespace="prod", name="smollm2", adapters=["sql", "legal"]),
     "model-settings-minimal": settings.ModelSettings(
         namespace="n",
         name="m",

@@ -101,8 +101,14 @@ def models_entry(model: StreamingModel) -> EntryObject:
         max_body_bytes=int(spec.limits.max_body_bytes.value),
         max_model_len=(spec.engine.vllm.context_length or 0) if spec.engine.vllm else 0,
         gateway=spec.gateway.name,
+        adapters=_adapters(model),
     )
     return EntryObject(subjects.MODELS_BUCKET, str(model.key), encode(value))
+
+
+def _adapters(model: StreamingModel) -> list[str]:
+    vllm = model.spec.engine.vllm
+    return [adapter.name for adapter in vllm.lora.adapters] if vllm and vllm.lora else []
 
 
 def _longest_life_s(model: StreamingModel) -> float:
