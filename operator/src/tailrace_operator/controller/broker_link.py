@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -18,7 +19,7 @@ from tailrace_operator.apply.broker import BrokerRefusedError, apply_objects, re
 from tailrace_operator.apply.kubernetes import KubernetesError
 from tailrace_operator.conditions.parts import BrokerView
 from tailrace_operator.controller.credentials import CredentialsError
-from tailrace_operator.render.objects import BrokerObjects
+from tailrace_operator.render.objects import BrokerObjects, BucketObject, StoreObject
 
 log = logging.getLogger("tailrace.operator.broker")
 
@@ -39,6 +40,7 @@ class BrokerLink:
         self._on_change = on_change
         self._client: Client | None = None
         self._applied: dict[ModelKey, str] = {}
+        self._shared: set[StoreObject | BucketObject] = set()
         self._held: set[ModelKey] = set()
         self._tried = asyncio.Event()
         self.trouble = "the operator has not reached NATS yet"
@@ -84,7 +86,7 @@ class BrokerLink:
             return BrokerView()
         self._held.add(model)
         try:
-            changes = await apply_objects(self._jetstream(client), objects)
+            changes = await apply_objects(self._jetstream(client), self._unless_shared(objects))
         except BrokerRefusedError as error:
             return BrokerView("refused", str(error))
         except (NatsError, TimeoutError, OSError) as error:
@@ -93,6 +95,7 @@ class BrokerLink:
             if change.outcome != "unchanged":
                 log.info("broker.%s object=%s model=%s", change.outcome, change.name, model)
         self._applied[model] = digest
+        self._shared.update((*objects.stores, *objects.buckets))
         return BrokerView()
 
     async def remove(self, model: ModelKey) -> BrokerView:
@@ -117,9 +120,20 @@ class BrokerLink:
         """Care no more about what the model has on the broker."""
         self._held.discard(model)
 
+    def _unless_shared(self, objects: BrokerObjects) -> BrokerObjects:
+        """What models have in common is asked for once, not once for each of a thousand."""
+        stores = tuple(store for store in objects.stores if store not in self._shared)
+        buckets = tuple(bucket for bucket in objects.buckets if bucket not in self._shared)
+        return replace(objects, stores=stores, buckets=buckets)
+
+    def miss(self, model: ModelKey) -> bool:
+        """Something of the model is not on the broker: make it anew at the next look. Whether it had been made."""
+        return self._applied.pop(model, None) is not None
+
     def forget(self) -> None:
         """Look at everything anew."""
         self._applied.clear()
+        self._shared.clear()
 
     def _jetstream(self, client: Client) -> JetStreamContext:
         return client.jetstream(timeout=_TIMEOUT_S)

@@ -16,15 +16,24 @@ _RETRY_S = 2.0
 
 
 class Lister:
-    """Lists all that is watched. `namespaces`: empty for the whole cluster."""
+    """Lists all that is watched. `namespaces`: empty for the whole cluster.
+
+    `anew` is called before a later listing, whose looks are to take nothing for granted: the broker's objects neither.
+    """
 
     def __init__(
-        self, api: KubernetesApi, world: World, namespaces: Sequence[str], wake: Callable[[Key], None]
+        self,
+        api: KubernetesApi,
+        world: World,
+        namespaces: Sequence[str],
+        wake: Callable[[Key], None],
+        anew: Callable[[], None] = lambda: None,
     ) -> None:
         self._api = api
         self._world = world
         self._namespaces = list(namespaces) or [""]
         self._wake = wake
+        self._anew = anew
         self._soon = asyncio.Event()
 
     async def first(self) -> None:
@@ -43,6 +52,7 @@ class Lister:
                 await asyncio.wait_for(self._soon.wait(), every_s)
             await asyncio.sleep(_RETRY_S if self._soon.is_set() else 0)
             self._soon.clear()
+            self._anew()
             await self.first()
 
     def soon(self) -> None:

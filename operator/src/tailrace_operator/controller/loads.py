@@ -1,16 +1,19 @@
 """How many streams each model has, running and waiting, as the broker counts them.
 
-The queue itself knows: what is delivered and not acknowledged runs, the rest waits. Nobody's report can leak here.
+The queue itself knows: what is delivered and not acknowledged runs, the rest waits. Nobody's report can leak here. Who
+counts the streams also sees which are missing.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
 
+import msgspec
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
-from tailrace_protocol.subjects import WORKERS_CONSUMER, ModelKey, queue_stream
+from tailrace_protocol.subjects import WORKERS_CONSUMER, ModelKey, log_stream, queue_stream
 
 from tailrace_operator.controller.broker_link import BrokerLink
 from tailrace_operator.controller.world import Key, World
@@ -18,8 +21,30 @@ from tailrace_operator.controller.world import Key, World
 log = logging.getLogger("tailrace.operator.loads")
 
 _EVERY_S = 5.0
-_PAGE = 256
+#: Which streams are queues: those that take requests.
+_QUEUES = "tr.req.>"
 _TIMEOUT_S = 5.0
+
+
+class _Config(msgspec.Struct):
+    name: str
+
+
+class _State(msgspec.Struct):
+    messages: int
+
+
+class _Stream(msgspec.Struct):
+    config: _Config
+    state: _State
+
+
+class _Page(msgspec.Struct):
+    total: int = 0
+    streams: list[_Stream] = []
+
+
+_page = msgspec.json.Decoder(_Page)
 
 
 class Loads:
@@ -43,17 +68,21 @@ class Loads:
             if client is None:
                 continue
             try:
-                self._take_in(await self._count(client.jetstream(timeout=_TIMEOUT_S)))
-            except (NatsError, TimeoutError) as error:
+                self._take_in(await self._count(client))
+            except (NatsError, TimeoutError, msgspec.MsgspecError) as error:
                 log.warning("loads.unknown error=%s", type(error).__name__)
 
-    async def _count(self, jetstream: JetStreamContext) -> dict[Key, tuple[int, int]]:
-        messages = await _messages_by_stream(jetstream)
+    async def _count(self, client: Client) -> dict[Key, tuple[int, int]]:
+        messages = await _messages_by_stream(client)
+        jetstream = client.jetstream(timeout=_TIMEOUT_S)
         counted: dict[Key, tuple[int, int]] = {}
         for key, _ in self._world.resources("StreamingModel"):
-            stream = queue_stream(ModelKey(key.namespace, key.name))
+            model = ModelKey(key.namespace, key.name)
+            stream = queue_stream(model)
             if stream in messages:
                 counted[key] = await _load(jetstream, stream) if messages[stream] else (0, 0)
+            if not {stream, log_stream(model)} <= messages.keys() and self._broker.miss(model):
+                self._wake(key)  # Somebody deleted what the operator had made.
         return counted
 
     def _take_in(self, counted: dict[Key, tuple[int, int]]) -> None:
@@ -63,14 +92,15 @@ class Loads:
             self._wake(key)
 
 
-async def _messages_by_stream(jetstream: JetStreamContext) -> dict[str, int]:
+async def _messages_by_stream(client: Client) -> dict[str, int]:
+    """Messages in each model's queue. Asked page by page, and only what is needed is read: models may be thousands."""
     found: dict[str, int] = {}
-    offset = 0
     while True:
-        page = await jetstream.streams_info(offset=offset)
-        found |= {str(stream.config.name): stream.state.messages for stream in page}
-        offset += len(page)
-        if len(page) < _PAGE:
+        wanted = msgspec.json.encode({"offset": len(found), "subject": _QUEUES})
+        answer = await client.request("$JS.API.STREAM.LIST", wanted, timeout=_TIMEOUT_S)
+        page = _page.decode(answer.data)
+        found |= {stream.config.name: stream.state.messages for stream in page.streams}
+        if not page.streams or len(found) >= page.total:
             return found
 
 

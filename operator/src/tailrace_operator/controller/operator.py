@@ -56,7 +56,7 @@ class Operator:
         journal = Journal(api, os.environ.get("POD_NAME", "tailrace-operator"), _now)
         self.broker = BrokerLink(credentials.for_operator, self.wake_all)
         self.metrics.broker_connected.set_function(lambda: self.broker.client is not None)
-        self.lister = Lister(api, self.world, settings.watch_namespaces, self.wake)
+        self.lister = Lister(api, self.world, settings.watch_namespaces, self.wake, self.broker.forget)
         self._loads = Loads(self.broker, self.world, self.wake)
         self._progress = Progress(self.broker, self.wake)
         executor = Executor(api, self.world)
