@@ -9,6 +9,7 @@ shift
 case "$step" in
     dependencies)
         uv sync --no-install-workspace --compile-bytecode "$@"
+        rm -f /opt/tailrace/.lock  # uv's own, which anybody may write to
         ;;
     packages)
         uv sync "$@"
