@@ -13,20 +13,23 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import nats
 import yaml
 from harness.cluster import Cluster
 from harness.errors import CommandError
+from nats.js import JetStreamContext
 
 WORKSPACE_ROOT = Path(__file__).parents[2]
 RELEASE = "tailrace"
 _RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+Answer = TypeVar("Answer")
 _BIN = Path(sys.executable).parent
 
 
@@ -195,19 +198,34 @@ class Stack:
 
 
 def broker_streams(stack: Stack) -> set[str]:
-    """The names of all streams on the broker, asked with the operator's password."""
+    """The names of all streams on the broker."""
+    return asyncio.run(_at_broker(stack, _stream_names))
+
+
+def delete_streams(stack: Stack, names: Iterable[str]) -> None:
+    """Delete streams behind the operator's back."""
+
+    async def delete(jetstream: JetStreamContext) -> None:
+        for name in names:
+            await jetstream.delete_stream(name)
+
+    asyncio.run(_at_broker(stack, delete))
+
+
+async def _stream_names(jetstream: JetStreamContext) -> set[str]:
+    return {str(stream.config.name) for stream in await jetstream.streams_info()}
+
+
+async def _at_broker(stack: Stack, ask: Callable[[JetStreamContext], Awaitable[Answer]]) -> Answer:
+    """Ask the broker with the operator's password."""
     secret = stack.cluster.get("secret", "tailrace-nats-auth", stack.namespace)
     assert secret
     password = base64.b64decode(secret["data"]["operator"]).decode()
-
-    async def ask() -> set[str]:
-        client = await nats.connect(stack.nats.url, user="operator", password=password)
-        try:
-            return {str(stream.config.name) for stream in await client.jetstream().streams_info()}
-        finally:
-            await client.close()
-
-    return asyncio.run(ask())
+    client = await nats.connect(stack.nats.url, user="operator", password=password)
+    try:
+        return await ask(client.jetstream())
+    finally:
+        await client.close()
 
 
 def rights(cluster: Cluster, namespace: str, watched: Sequence[str] = ()) -> list[dict[str, object]]:

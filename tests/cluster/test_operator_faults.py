@@ -19,6 +19,7 @@ from operator_stack import (
     Operator,
     Stack,
     broker_streams,
+    delete_streams,
     eventually,
     operator_stack,
     passing_namespace,
@@ -26,6 +27,8 @@ from operator_stack import (
 )
 
 API_AWAY_S = 30
+#: The garbage collector of a new cluster learns of new kinds of owners every 30 s.
+GARBAGE_S = 90
 FLAPS, FLAP_S, FLAPPED_MODELS = 5, 4.0, 20
 MODELS_CRD = WORKSPACE_ROOT / "crds" / "streamingmodels.tailrace.dev.yaml"
 
@@ -154,7 +157,7 @@ def test_two_operators_at_once_come_to_the_same_end_and_rest(stack: Stack, names
         stack.cluster.kubectl("delete", "sm/m3", "-n", namespace, "--timeout=20s")
         stack.cluster.wait("deployment", "m1-worker", namespace, lambda seen: seen["spec"]["replicas"] == 3)
         stack.cluster.wait("deployment", "m2-worker", namespace, bool)
-        stack.cluster.wait("deployment", "m3-worker", namespace, lambda seen: seen is None)
+        stack.cluster.wait("deployment", "m3-worker", namespace, lambda seen: seen is None, GARBAGE_S)
         writes_stop(first, second)
         assert "reconcile.broken" not in second.log
         assert second.process.poll() is None
@@ -260,6 +263,16 @@ def test_a_model_whose_deletion_was_forced_leaves_no_streams(stack: Stack, names
     left = lambda: {f"tr_req_{namespace}_m", f"tr_log_{namespace}_m"} & broker_streams(stack)  # noqa: E731
     assert left()
     eventually(lambda: not left(), 45, "its streams are removed when the broker is back")
+
+
+def test_streams_that_were_deleted_by_hand_come_back(stack: Stack, namespace: str) -> None:
+    stack.cluster.apply([simulated("q"), simulated("l")], namespace)
+    for name in ("q", "l"):
+        settle(stack, name, namespace)
+    lost = {f"tr_req_{namespace}_q", f"tr_log_{namespace}_l"}
+    assert lost <= broker_streams(stack)
+    delete_streams(stack, lost)
+    eventually(lambda: lost <= broker_streams(stack), 20, "the streams are made anew")
 
 
 def test_a_status_edited_by_hand_is_put_right(stack: Stack, namespace: str) -> None:

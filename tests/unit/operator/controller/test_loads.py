@@ -1,0 +1,64 @@
+"""What the broker counts, and what of it is missing."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tailrace_operator.controller.loads import Loads
+from tailrace_operator.controller.world import Key, World
+
+from .objects import resource
+
+ECHO = Key("StreamingModel", "default", "echo")
+QUEUE, LOG = "tr_req_default_echo", "tr_log_default_echo"
+
+
+class JetStream:
+    """A broker with these streams, and as many messages in each."""
+
+    def __init__(self, **messages: int) -> None:
+        self.messages = messages
+
+    async def streams_info(self, offset: int) -> list[Any]:
+        held = self.messages.items()
+        return [SimpleNamespace(config=SimpleNamespace(name=n), state=SimpleNamespace(messages=m)) for n, m in held]
+
+    async def consumer_info(self, stream: str, name: str) -> Any:
+        return SimpleNamespace(num_ack_pending=2, num_pending=1)
+
+
+class Broker:
+    """The link: which models it has made, and which it was told to make anew."""
+
+    def __init__(self, *, made: bool = True) -> None:
+        self.made = made
+
+    def miss(self, model: Any) -> bool:
+        before, self.made = self.made, False
+        return before
+
+
+async def counted(jetstream: JetStream, broker: Broker) -> tuple[dict[Key, tuple[int, int]], list[Key]]:
+    world, woken = World(), list[Key]()
+    world.put(resource())
+    link: Any = broker
+    stand_in: Any = jetstream
+    return await Loads(link, world, woken.append)._count(stand_in), woken
+
+
+async def test_what_runs_and_what_waits_is_counted() -> None:
+    broker = Broker()
+    assert await counted(JetStream(**{QUEUE: 3, LOG: 9}), broker) == ({ECHO: (2, 1)}, [])
+    assert await counted(JetStream(**{QUEUE: 0, LOG: 9}), broker) == ({ECHO: (0, 0)}, [])
+    assert broker.made
+
+
+@pytest.mark.parametrize("left", [{QUEUE: 0}, {LOG: 0}, {}])
+async def test_a_stream_that_somebody_deleted_is_made_anew_at_once(left: dict[str, int]) -> None:
+    broker = Broker()
+    assert (await counted(JetStream(**left), broker))[1] == [ECHO]
+    assert not broker.made
+
+
+async def test_streams_that_were_never_made_wake_nobody() -> None:
+    assert await counted(JetStream(), Broker(made=False)) == ({}, [])
