@@ -42,6 +42,7 @@ class BrokerLink:
         self._applied: dict[ModelKey, str] = {}
         self._shared: set[StoreObject | BucketObject] = set()
         self._held: set[ModelKey] = set()
+        self._connections = 0
         self._tried = asyncio.Event()
         self.trouble = "the operator has not reached NATS yet"
 
@@ -85,6 +86,7 @@ class BrokerLink:
         if self._applied.get(model) == digest:
             return BrokerView()
         self._held.add(model)
+        connection = self._connections
         try:
             changes = await apply_objects(self._jetstream(client), self._unless_shared(objects))
         except BrokerRefusedError as error:
@@ -94,8 +96,9 @@ class BrokerLink:
         for change in changes:
             if change.outcome != "unchanged":
                 log.info("broker.%s object=%s model=%s", change.outcome, change.name, model)
-        self._applied[model] = digest
-        self._shared.update((*objects.stores, *objects.buckets))
+        if connection == self._connections:  # Else what was made first may be lost already.
+            self._applied[model] = digest
+            self._shared.update((*objects.stores, *objects.buckets))
         return BrokerView()
 
     async def remove(self, model: ModelKey) -> BrokerView:
@@ -142,6 +145,7 @@ class BrokerLink:
         log.info("broker.connected")
         self.trouble = ""
         self._tried.set()
+        self._connections += 1
         self.forget()
         self._on_change()
 

@@ -23,6 +23,7 @@ log = logging.getLogger("tailrace.operator.loads")
 _EVERY_S = 5.0
 #: Which streams are queues: those that take requests.
 _QUEUES = "tr.req.>"
+_LOGS = "tr.log.>"
 _TIMEOUT_S = 5.0
 
 
@@ -44,7 +45,13 @@ class _Page(msgspec.Struct):
     streams: list[_Stream] = []
 
 
+class _Names(msgspec.Struct):
+    total: int = 0
+    streams: list[str] | None = None
+
+
 _page = msgspec.json.Decoder(_Page)
+_names = msgspec.json.Decoder(_Names)
 
 
 class Loads:
@@ -73,7 +80,7 @@ class Loads:
                 log.warning("loads.unknown error=%s", type(error).__name__)
 
     async def _count(self, client: Client) -> dict[Key, tuple[int, int]]:
-        messages = await _messages_by_stream(client)
+        messages, logs = await _messages_by_stream(client), await _log_names(client)
         jetstream = client.jetstream(timeout=_TIMEOUT_S)
         counted: dict[Key, tuple[int, int]] = {}
         for key, _ in self._world.resources("StreamingModel"):
@@ -81,7 +88,8 @@ class Loads:
             stream = queue_stream(model)
             if stream in messages:
                 counted[key] = await _load(jetstream, stream) if messages[stream] else (0, 0)
-            if not {stream, log_stream(model)} <= messages.keys() and self._broker.miss(model):
+            is_whole = stream in messages and log_stream(model) in logs
+            if not is_whole and self._broker.miss(model):
                 self._wake(key)  # Somebody deleted what the operator had made.
         return counted
 
@@ -100,6 +108,17 @@ async def _messages_by_stream(client: Client) -> dict[str, int]:
         answer = await client.request("$JS.API.STREAM.LIST", wanted, timeout=_TIMEOUT_S)
         page = _page.decode(answer.data)
         found |= {stream.config.name: stream.state.messages for stream in page.streams}
+        if not page.streams or len(found) >= page.total:
+            return found
+
+
+async def _log_names(client: Client) -> set[str]:
+    """Which models' logs there are: their names suffice, and cost little."""
+    found: set[str] = set()
+    while True:
+        wanted = msgspec.json.encode({"offset": len(found), "subject": _LOGS})
+        page = _names.decode((await client.request("$JS.API.STREAM.NAMES", wanted, timeout=_TIMEOUT_S)).data)
+        found |= set(page.streams or ())
         if not page.streams or len(found) >= page.total:
             return found
 

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from tailrace_operator.controller.loads import Loads
 from tailrace_operator.controller.world import Key, World
@@ -19,9 +20,17 @@ class JetStream:
     def __init__(self, **messages: int) -> None:
         self.messages = messages
 
-    async def streams_info(self, offset: int) -> list[Any]:
-        held = self.messages.items()
-        return [SimpleNamespace(config=SimpleNamespace(name=n), state=SimpleNamespace(messages=m)) for n, m in held]
+    def jetstream(self, timeout: float) -> "JetStream":
+        return self
+
+    async def request(self, subject: str, wanted: bytes, timeout: float) -> Any:
+        asked = msgspec.json.decode(wanted)
+        begin = {"tr.req.>": "tr_req_", "tr.log.>": "tr_log_"}[asked["subject"]]
+        found = [name for name in self.messages if name.startswith(begin)]
+        page: list[Any] = found[asked["offset"] :][:1]
+        if subject == "$JS.API.STREAM.LIST":
+            page = [{"config": {"name": name}, "state": {"messages": self.messages[name]}} for name in page]
+        return SimpleNamespace(data=msgspec.json.encode({"total": len(found), "streams": page}))
 
     async def consumer_info(self, stream: str, name: str) -> Any:
         return SimpleNamespace(num_ack_pending=2, num_pending=1)
@@ -49,7 +58,8 @@ async def counted(jetstream: JetStream, broker: Broker) -> tuple[dict[Key, tuple
 async def test_what_runs_and_what_waits_is_counted() -> None:
     broker = Broker()
     assert await counted(JetStream(**{QUEUE: 3, LOG: 9}), broker) == ({ECHO: (2, 1)}, [])
-    assert await counted(JetStream(**{QUEUE: 0, LOG: 9}), broker) == ({ECHO: (0, 0)}, [])
+    other = {"tr_req_default_a": 1, "tr_log_default_a": 1}  # A page before ours.
+    assert await counted(JetStream(**other, **{QUEUE: 0, LOG: 9}), broker) == ({ECHO: (0, 0)}, [])
     assert broker.made
 
 
