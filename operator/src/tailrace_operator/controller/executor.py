@@ -74,12 +74,12 @@ class Executor:
             if self._is_as_wanted(action.manifest, present):
                 return None
             uid = present["metadata"]["uid"]
-        self._world.put(await self._api.apply(action.manifest, uid))
+        self._world.put(await self._api.apply(action.manifest, uid), answered=True)
         return None
 
     def _is_as_wanted(self, wanted: Manifest, present: Manifest) -> bool:
         """No event has told of it yet, and there may be nothing to write."""
-        self._world.put(present)
+        self._world.put(present, answered=True)
         return not drift(wanted, present)
 
 

@@ -76,5 +76,5 @@ class Lister:
         selector = "" if kind in (MODEL, GATEWAY) else CHILD_SELECTOR
         found = await self._api.list_kind(Ref(kind.api_version, kind.kind, namespace, ""), selector)
         for item in found:
-            self._world.put(item)
+            self._world.put(item, answered=True)
         return {Ref.of(item) for item in found}

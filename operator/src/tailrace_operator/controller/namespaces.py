@@ -44,11 +44,11 @@ class NamespaceReconciler:
         if present is None:
             present = await self._api.get(Ref(API_VERSION, "StreamingGateway", key.namespace, DEFAULT))
             if present is not None and not _is_ours(present):
-                self._world.put(present)
+                self._world.put(present, answered=True)
                 return
         if present is None or drift(wanted, present) or _owners(present) != _owners(wanted):
             uid = present["metadata"]["uid"] if present else None
-            self._world.put(await self._api.apply(wanted, uid))
+            self._world.put(await self._api.apply(wanted, uid), answered=True)
 
     async def _secret(self, key: Key, gateways: list[Manifest]) -> None:
         """A Secret that a person made is theirs too: it must hold what the pods mount."""

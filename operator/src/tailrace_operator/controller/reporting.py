@@ -41,7 +41,7 @@ class Reporter:
             # What others wrote into fields of ours, an apply that leaves them out does not remove.
             if stray := [name for name in fields if name not in wanted and name in written.get("status", {})]:
                 written = await self._api.drop_status(written, stray)
-            self._world.put(written)
+            self._world.put(written, answered=True)
         except NotFoundError:
             return
         await self._journal.transitions(resource, known, conditions)

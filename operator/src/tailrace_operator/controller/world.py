@@ -40,13 +40,17 @@ class World:
     _children: dict[Key, dict[Ref, Manifest]] = field(default_factory=dict)
     _owner_of: dict[Ref, Key] = field(default_factory=dict)
 
-    def put(self, observed: Mapping[str, Any]) -> set[Key]:
-        """Take in an object; returns whom it concerns. What is older than what is known changes nothing."""
+    def put(self, observed: Mapping[str, Any], *, answered: bool = False) -> set[Key]:
+        """Take in an object; returns whom it concerns. What is not newer than what is known changes nothing.
+
+        Of one version, what the API server `answered` is best: while a definition is replaced, watches still give
+        objects as the former schema has them, without its new fields.
+        """
         ref = Ref.of(observed)
         key = resource_key(ref)
         if key is None:
             return self._put_child(ref, observed)
-        if not _is_older(observed, self._resources.get(key)):
+        if not _is_known(observed, self._resources.get(key), answered):
             self._resources[key] = _trimmed(observed)
         return {key}
 
@@ -124,6 +128,20 @@ def owner_key(observed: Mapping[str, Any]) -> Key | None:
 def missing(known: Iterable[Ref], listed: Iterable[Ref]) -> set[Ref]:
     """What was known and is not listed any more."""
     return set(known) - set(listed)
+
+
+def _is_known(observed: Mapping[str, Any], known: Mapping[str, Any] | None, answered: bool) -> bool:
+    """Whether an object tells nothing that is not known already."""
+    return _is_older(observed, known) or (not answered and _has_version_of(observed, known))
+
+
+def _has_version_of(observed: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
+    if known is None:
+        return False
+    versions, uids = (
+        [found["metadata"].get(name) for found in (observed, known)] for name in ("resourceVersion", "uid")
+    )
+    return versions[0] is not None and versions[0] == versions[1] and uids[0] == uids[1]
 
 
 def _is_older(observed: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
