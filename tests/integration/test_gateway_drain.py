@@ -20,6 +20,16 @@ async def ready(client: httpx.AsyncClient, gateway: Process) -> tuple[int, str]:
     return answer.status_code, answer.text
 
 
+async def first_answer(client: httpx.AsyncClient, gateway: Process) -> tuple[int, str]:
+    """What /readyz says once anybody listens."""
+    for _ in range(400):
+        try:
+            return await ready(client, gateway)
+        except httpx.TransportError:
+            await asyncio.sleep(0.05)
+    raise AssertionError(gateway.log.read_text())
+
+
 async def gone(gateway: Process, within: float) -> int:
     return await asyncio.to_thread(gateway.popen.wait, within)
 
@@ -140,13 +150,7 @@ async def test_connections_and_open_responses_are_counted(stack, client):
 async def test_a_gateway_whose_broker_is_away_starts_waits_and_serves_when_it_comes(stack, client):
     await stack.broker.stop()
     gateway = await stack.gateway(wait=False)
-    for _ in range(200):
-        try:
-            state = await ready(client, gateway)
-            break
-        except httpx.TransportError:
-            await asyncio.sleep(0.05)
-    assert state == (503, "waiting for the broker\n")
+    assert await first_answer(client, gateway) == (503, "waiting for the broker\n")
     assert (await client.get(f"{gateway.url}/livez")).status_code == 200
     refused = await client.post(f"{gateway.url}{CHAT}", json=chat())
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "broker_unavailable")
@@ -160,10 +164,10 @@ async def test_a_gateway_whose_broker_is_away_starts_waits_and_serves_when_it_co
     assert answer.finish == "length"
 
 
-async def test_a_gateway_told_to_stop_while_it_waits_for_the_broker_stops(stack):
+async def test_a_gateway_told_to_stop_while_it_waits_for_the_broker_stops(stack, client):
     await stack.broker.stop()
     gateway = await stack.gateway(wait=False, drain_s=60, drain_quiet_s=0.2)
-    await asyncio.sleep(2)
+    await first_answer(client, gateway)
     gateway.signal(signal.SIGTERM)
     assert await gone(gateway, 10) == 0
 
