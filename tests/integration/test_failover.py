@@ -191,7 +191,7 @@ async def test_a_worker_too_slow_for_the_first_token_loses_the_request_to_anothe
 
     async def help_later():
         await asyncio.sleep(0.6)
-        await stack.worker(tokens_per_s=200)
+        await stack.worker(tokens_per_s=200, max_attempts=50)
 
     helping = asyncio.create_task(help_later())
     answer = await stream(client, "POST", url, json=chat(max_tokens=10), headers=VERBOSE)
