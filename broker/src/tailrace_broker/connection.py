@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ _PING_INTERVAL_S = 5
 _FIRST_S = 15.0
 #: Pauses between first tries grow by this factor up to this many seconds: nobody waits for an answer yet.
 _PATIENCE, _LONGEST_PAUSE_S = 1.5, 2.0
+_TELL_AGAIN_S = 60.0
 _PENDING_BYTES = 64 * 1024 * 1024
 
 Hook = Callable[[], Awaitable[None]]
@@ -73,6 +75,7 @@ class _Dialing:
         self._client = Client()
         self._reason = ""
         self._made = False
+        self._told, self._told_at = "", 0.0
 
     async def run(self, on_reconnect: Hook, on_disconnect: Hook, within_s: float) -> Client:
         """The connection, made within `within_s`.
@@ -115,12 +118,19 @@ class _Dialing:
 
     async def _on_error(self, error: Exception) -> None:
         if self._made:
-            log.warning("broker.error error=%s detail=%s", type(error).__name__, error)
+            self._tell(f"error={type(error).__name__} detail={error}")
         else:
             self._be_patient(str(error) or type(error).__name__)
         if not self._client.is_connected:
             with contextlib.suppress(TailraceError):
                 self._client.options["password"] = _password(self._password_file)
+
+    def _tell(self, trouble: str) -> None:
+        """Lost connections are tried ten times a second: the same trouble is told once a minute."""
+        now = time.monotonic()
+        if trouble != self._told or now - self._told_at > _TELL_AGAIN_S:
+            self._told, self._told_at = trouble, now
+            log.warning("broker.error %s", trouble)
 
     def _be_patient(self, reason: str) -> None:
         options = self._client.options

@@ -52,6 +52,9 @@ def pod(main: Manifest, volumes: list[Manifest], deadline_s: float, settings: Re
         "terminationGracePeriodSeconds": math.ceil(deadline_s) + GRACE_MARGIN_S,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        # As process 1 a program ignores every signal that it does not handle yet: told to stop while it still starts,
+        # it would stay for its whole grace period. And somebody must reap what an engine leaves behind.
+        "shareProcessNamespace": True,
     }
     secrets = [{"name": name} for name in settings.image_pull_secrets]
     return spec | ({"imagePullSecrets": secrets} if secrets else {})
