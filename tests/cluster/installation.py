@@ -65,7 +65,8 @@ def installed(cluster: Cluster, values: Values = VALUES, images: Sequence[str] =
         cluster.load_image(tailrace_images.archive(name))
     with cluster.namespace("tailrace", RESTRICTED) as namespace:
         release = Release(cluster, namespace)
-        release.install(values)
+        # The definitions that a former test's release kept are that release's, in a namespace that is gone.
+        release.install(values, "--take-ownership")
         installation = Installation(cluster, release)
         try:
             installation.wait_ready()

@@ -45,7 +45,9 @@ def release(cluster: Cluster) -> Iterator[Release]:
     cluster.load_image(tailrace_images.archive("operator"))
     with cluster.namespace("tailrace", RESTRICTED) as namespace, cluster.namespace("team") as team:
         release = Release(cluster, namespace)
-        release.install({"nats": {"image": NATS_IMAGE, **SMALL}, "broker": SMALL_BROKER}, "--wait", "--timeout=200s")
+        # The definitions that a former test's release kept are that release's, in a namespace that is gone.
+        how = ("--wait", "--timeout=200s", "--take-ownership")
+        release.install({"nats": {"image": NATS_IMAGE, **SMALL}, "broker": SMALL_BROKER}, *how)
         cluster.apply(simulated("first"), team)
         try:
             yield release
