@@ -124,18 +124,20 @@ def build(
 def make(draft: Path, dockerfile: Path, context: Path, tag: str, arguments: dict[str, str], target: str | None) -> None:
     require_root()
     packages.require(packages.IMAGES)
-    if BASE in arguments.values():
-        import_base()
-    say(f"building the image {tag}")
     options = [f"--build-arg={name}={value}" for name, value in arguments.items()]
     options += [f"--target={target}"] if target else []
     options += [f"--volume={CA_BUNDLE}:{CA_BUNDLE}:ro"] if CA_BUNDLE.exists() else []
     how = ["--isolation=chroot", "--network=host", "--layers", f"--tag={tag}", f"--file={dockerfile}"]
-    if cache.is_short_of_disk():
-        # What no image is made of any more; steps of earlier builds among it, which then have to be run again.
-        shell.run([*buildah(), "rmi", "--prune"], check=False)
-    shell.run([*buildah(), "build", *how, *options, context], timeout_s=BUILD_S, nice=True)
-    shell.run([*buildah(), "push", tag, f"docker-archive:{draft / FILE}:{tag}"], timeout_s=BUILD_S, nice=True)
+    # One at a time: what one build prunes, another may be about to use.
+    with cache.locked(cache.root() / "buildah.lock"):
+        if BASE in arguments.values():
+            import_base()
+        say(f"building the image {tag}")
+        if cache.is_short_of_disk():
+            # What no image is made of any more; steps of earlier builds among it, which then have to be run again.
+            shell.run([*buildah(), "rmi", "--prune"], check=False)
+        shell.run([*buildah(), "build", *how, *options, context], timeout_s=BUILD_S, nice=True)
+        shell.run([*buildah(), "push", tag, f"docker-archive:{draft / FILE}:{tag}"], timeout_s=BUILD_S, nice=True)
 
 
 def import_base() -> None:
