@@ -21,6 +21,8 @@ from tailrace_operator.controller.watchdog import WatchEndedError, until_a_watch
 
 log = logging.getLogger("tailrace.operator")
 
+_TAKE_BACK_S = 1.0
+
 
 async def run(settings: OperatorSettings, stop: asyncio.Event) -> None:
     """Run until `stop` is set; if any part ends before that, all end, and the pod is started anew."""
@@ -47,11 +49,25 @@ async def _serve(operator: Operator, settings: OperatorSettings, stop: asyncio.E
         liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz" if settings.health_port else None,
         stop_flag=stop,
     )
-    await _first_of(watching, *operator.tasks(), until_a_watch_ends(), _until(stop))
+    await _first_of(watching, *operator.tasks(), until_a_watch_ends(), _until_told(stop))
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
 
 
 async def _until(stop: asyncio.Event) -> None:
     await stop.wait()
+
+
+async def _until_told(stop: asyncio.Event) -> None:
+    """kopf takes the signals for itself when it starts, and ends its watches before we know why: take them back."""
+    while not stop.is_set():
+        _stop_on_signals(stop)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _TAKE_BACK_S)
 
 
 async def _first_of(*parts: Any) -> None:
@@ -69,9 +85,7 @@ async def _first_of(*parts: Any) -> None:
 
 async def _main(settings: OperatorSettings) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    _stop_on_signals(stop)
     await run(settings, stop)
     log.info("operator.stopped")
 
