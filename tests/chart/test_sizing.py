@@ -11,6 +11,7 @@ import nats
 import pytest
 from tailrace_operator.apply.broker import BrokerRefusedError, apply_objects
 from tailrace_operator.controller.settings import OperatorSettings
+from tailrace_operator.local.broker import free_port
 from tailrace_operator.render import render
 from tailrace_operator.render.accounts import nats_accounts
 from tailrace_operator.resources import StreamingModel
@@ -19,12 +20,6 @@ from .helm import ROOT
 from .test_nats import PASSWORDS, config_of, container_of, environment, nats_server
 
 PAGE = (ROOT / "docs" / "sizing.md").read_text()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager

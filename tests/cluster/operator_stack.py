@@ -25,18 +25,13 @@ import yaml
 from harness.cluster import Cluster
 from harness.errors import CommandError
 from nats.js import JetStreamContext
+from tailrace_operator.local.broker import free_port
 
 WORKSPACE_ROOT = Path(__file__).parents[2]
 RELEASE = "tailrace"
 _RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
 Answer = TypeVar("Answer")
 _BIN = Path(sys.executable).parent
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(holds: Callable[[], object], within_s: float = 30, what: str = "") -> None:
