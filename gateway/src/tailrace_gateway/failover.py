@@ -2,19 +2,26 @@
 
 The broker says when a connection drops, and whose it was. The gateway that accepted a stream knows from the
 attempt's first event who writes it and where its request is acknowledged, and refuses it there in the dead worker's
-name; the broker then delivers it to another worker at once instead of after `ack_wait`.
+name; the broker then delivers it to another worker at once instead of after `ack_wait`. Before that it makes sure
+that the log has what clients were given.
 """
 
+import asyncio
 import logging
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from tailrace_protocol import subjects
 
 from tailrace_gateway.hub import Hub
+from tailrace_gateway.live import LiveStream
 
 log = logging.getLogger("tailrace.gateway.failover")
+
+#: How long the log may take to confirm a dead worker's last words; its request is handed back all the same.
+_CONFIRM_S = 1.0
 
 
 class _Client(msgspec.Struct):
@@ -51,14 +58,30 @@ class Failover:
 
     async def _hand_back(self, client: str, reason: str) -> None:
         orphans = [
-            live.started
+            live
             for live in self._hub.own.values()
             if live.ended is None
             and live.started is not None
             and subjects.worker_client_name(live.started.worker) == client
         ]
-        for started in (started for started in orphans if started.ack):
-            await self._hub.nc.publish(started.ack, b"-NAK")
         if orphans:
             self.handed_back += len(orphans)
             log.warning("worker.lost client=%s reason=%s streams=%d", client, reason, len(orphans))
+        await asyncio.gather(*(self._release(live, live.started.ack) for live in orphans if live.started))
+
+    async def _release(self, live: LiveStream, ack: str) -> None:
+        if not ack:
+            return
+        try:
+            await self._say_again(live)
+        except (NatsError, TimeoutError) as error:
+            log.warning("worker.last_words_unconfirmed stream=%s error=%s", live.stream, type(error).__name__)
+        await self._hub.nc.publish(ack, b"-NAK")
+
+    async def _say_again(self, live: LiveStream) -> None:
+        """Publish what was heard last, and wait until the log has all of it: the next attempt then begins after it."""
+        subject, messages = subjects.log(live.stream), live.heard.messages()
+        for message in messages[:-1]:
+            await self._hub.nc.publish(subject, message)
+        for message in messages[-1:]:
+            await self._hub.js.publish(subject, message, timeout=_CONFIRM_S)

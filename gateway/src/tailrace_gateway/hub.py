@@ -153,5 +153,8 @@ class Hub:
 
 def _dispatch(live: LiveStream, message: Msg) -> None:
     event = read(decode_event, message)
-    if event is not None:
-        live.on_event(event)
+    if event is None:
+        return
+    if live.own:
+        live.heard.note(event, message.data)
+    live.on_event(event)

@@ -1,7 +1,7 @@
 """A stream that this gateway has an eye on: one that it accepted, or one that it delivers for another gateway.
 
-It holds no history. It knows who writes, whether the end came, who reads, and what the request wants to happen when
-nobody does.
+It holds no history but the last moment's. It knows who writes, whether the end came, who reads, and what the request
+wants to happen when nobody does.
 """
 
 import asyncio
@@ -12,6 +12,8 @@ from tailrace_protocol.errors import TailraceError
 from tailrace_protocol.events import Ended, Event, Started
 from tailrace_protocol.settings import ModelSettings, OnDisconnect
 from tailrace_protocol.subjects import StreamId
+
+from tailrace_gateway.heard import Heard
 
 
 class Listener(Protocol):
@@ -46,6 +48,7 @@ class LiveStream:
         self.ended: Ended | None = None
         self.first_sign = asyncio.Event()
         self.end_seen = asyncio.Event()
+        self.heard = Heard()
         self.listeners: list[Listener] = []
         self.unwatched_since: float | None = None
         self._leases: dict[str, float] = {}

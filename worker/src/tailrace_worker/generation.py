@@ -35,7 +35,9 @@ from tailrace_worker.writer import FencedError, LogWriter
 
 log = logging.getLogger("tailrace.worker.generation")
 
-_FENCE_TRIES = 5
+#: A log that still takes in a dead worker's last events refuses the fence: the pauses between tries add up to 0.6 s.
+_FENCE_TRIES = 8
+_FENCE_PAUSE_S = 0.005
 #: A first delivery that waited longer than this may be a second one of which a restarted broker knows nothing.
 _FRESH_S = 2.0
 
@@ -151,7 +153,8 @@ class Generation:
                 return
             except FencedError:
                 log.info("generation.fenced stream=%s attempt=%d", self.stream, self.attempt)
-        raise TailraceError(ErrorCode.LOG_CONFLICT)
+                await asyncio.sleep(_FENCE_PAUSE_S * 2**attempt)
+        await self._hand_back()
 
     def _new_writer(self, position: int, previous: int, fence: int | None) -> LogWriter:
         return LogWriter(self._tools.nc, self._tools.js, self.stream, self.attempt, position, previous, fence)
