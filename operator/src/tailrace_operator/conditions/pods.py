@@ -59,6 +59,11 @@ class PodView:
             containers=[*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())],
         )
 
+    @property
+    def fallen(self) -> bool:
+        """Whether it served, or tried to, and does not now; one on its way for the first time has not fallen."""
+        return not (self.ready or self.going or self.over) and any(_has_fallen(self, c) for c in self.containers)
+
 
 def pod_trouble(pods: Iterable[PodView]) -> Finding | None:
     """Why the newest pod that does not serve is stuck, if it says so."""
@@ -111,6 +116,12 @@ def _is_failing(pod: PodView, container: Mapping[str, Any]) -> bool:
     if "running" in state:
         return pod.ready_since <= str(state["running"].get("startedAt") or "")
     return "terminated" in state or _loops(container)
+
+
+def _has_fallen(pod: PodView, container: Mapping[str, Any]) -> bool:
+    running = _state(container).get("running")
+    served = running is not None and pod.ready_since > str(running.get("startedAt") or "")
+    return served or container.get("restartCount", 0) > 0
 
 
 def _failure(pod: PodView, container: Mapping[str, Any]) -> Finding | None:

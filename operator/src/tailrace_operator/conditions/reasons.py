@@ -145,16 +145,16 @@ FEWER_WORKERS = Reason(
     Tone.WRONG,
     _MODELS,
     (_DEGRADED,),
-    "Some workers serve, but fewer than `spec.replicas`.",
-    "wait while they start, or see the events of the pods that are not ready",
+    "Some workers serve, and others that did, or tried to, do not.",
+    "see the events and logs of the pods that the message names",
 )
 FEWER_GATEWAYS = Reason(
     "FewerGatewaysThanWanted",
     Tone.WRONG,
     _GATEWAYS,
     (_DEGRADED,),
-    "Some gateway pods serve, but fewer than `spec.replicas`.",
-    "wait while they start, or see the events of the pods that are not ready",
+    "Some gateway pods serve, and others that did, or tried to, do not.",
+    "see the events and logs of the pods that the message names",
 )
 
 VOLUME_MISSING = Reason(

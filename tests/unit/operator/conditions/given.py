@@ -76,6 +76,7 @@ def unscheduled(message: str, reason: str = "Unschedulable") -> PodView:
 
 SERVING = pod(running(), ready=True, phase="Running", name="echo-worker-5c9b-old", created=BEFORE)
 LOADING = pod(running(), phase="Running", ready_since=BEFORE)
+FALLEN = pod(running(), phase="Running", ready_since=LATER, name="echo-worker-5c9b-fallen")
 
 
 def deployment(

@@ -5,7 +5,19 @@ from typing import Any
 import pytest
 from tailrace_operator.conditions import GatewayView, gateway_verdicts
 
-from .given import LOADING, NOTHING_YET, SERVES, SERVING, STALL, crashing, failing_start, failing_update, pod, workload
+from .given import (
+    FALLEN,
+    LOADING,
+    NOTHING_YET,
+    SERVES,
+    SERVING,
+    STALL,
+    crashing,
+    failing_start,
+    failing_update,
+    pod,
+    workload,
+)
 
 NO_ADDRESS = "Service tailrace-gateway has no address from its load balancer yet"
 CRASHING = pod(crashing("bad_settings: unknown field", name="gateway"))
@@ -26,8 +38,14 @@ SITUATIONS: dict[str, tuple[GatewayView, str, str, str]] = {
         "False Stalled",
         "True Stalled",
     ),
-    "one of two serves": (
+    "one of two serves, the other comes": (
         GatewayView(workload(2, SERVING, LOADING, replicas=2, updated=2, ready=1)),
+        "True Serving",
+        "True RollingOut",
+        "False AsWanted",
+    ),
+    "one of two serves, the other did": (
+        GatewayView(workload(2, SERVING, FALLEN, replicas=2, updated=2, ready=1)),
         "True Serving",
         "True RollingOut",
         "True FewerGatewaysThanWanted",

@@ -6,6 +6,7 @@ import pytest
 from tailrace_operator.conditions import BrokerView, FetchView, Finding, GatewayLink, ModelView, model_verdicts, reasons
 
 from .given import (
+    FALLEN,
     LATER,
     LOADING,
     NOTHING_YET,
@@ -95,8 +96,14 @@ SITUATIONS: dict[str, tuple[ModelView, str, str, str]] = {
         "True RollingOut",
         "False AsWanted",
     ),
-    "one of two serves": (
+    "one of two serves, the other comes": (
         ModelView(workload(2, SERVING, LOADING, replicas=2, updated=2, ready=1)),
+        "True Serving",
+        "True RollingOut",
+        "False AsWanted",
+    ),
+    "one of two serves, the other did": (
+        ModelView(workload(2, SERVING, FALLEN, replicas=2, updated=2, ready=1)),
         "True Serving",
         "True RollingOut",
         "True FewerWorkersThanWanted",
