@@ -6,6 +6,7 @@ usage: condition_table.py docs/conditions.md [--check]
 import sys
 from pathlib import Path
 
+from generated import between, bring
 from tailrace_operator.conditions.reason import Reason, Tone
 from tailrace_operator.conditions.reasons import ALL
 
@@ -39,14 +40,7 @@ def _row(reason: Reason) -> str:
 def main() -> None:
     """Compare or write."""
     page = Path(sys.argv[1])
-    text = page.read_text()
-    before, _, rest = text.partition(START)
-    wanted = before + START + tables() + END + rest.partition(END)[2]
-    if wanted == text:
-        return
-    if "--check" in sys.argv:
-        sys.exit(f"{page} differs from the reasons in the code: run `make docs`")
-    page.write_text(wanted)
+    bring(page, between(page.read_text(), START, END, tables()))
 
 
 if __name__ == "__main__":

@@ -174,3 +174,9 @@ def test_the_chart_asks_for_images_that_are_built_here(helm):
     images = {*settings_of(objects).images.model_dump().values(), container_of(objects)["image"]}
     assert images <= built
     assert len(images) == 6
+
+
+def test_the_operator_leaves_a_lost_node_after_half_a_minute(helm):
+    pod = helm.template().one("Deployment")["spec"]["template"]["spec"]
+    patience = {each["key"]: each["tolerationSeconds"] for each in pod["tolerations"]}
+    assert patience == {"node.kubernetes.io/not-ready": 30, "node.kubernetes.io/unreachable": 30}

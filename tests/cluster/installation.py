@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import nats
+import operator_stack
 import tailrace_images
 from harness.cluster import Cluster
 from releases import NATS_IMAGE, RESTRICTED, SMALL, Release, Values, nats_archive
@@ -96,15 +97,6 @@ def remove_models(cluster: Cluster) -> None:
 
 def simulated(name: str, **spec: Any) -> dict[str, Any]:
     """A model without a model, at a pace that two cores carry many times over."""
-    return {
-        "apiVersion": "tailrace.dev/v1alpha1",
-        "kind": "StreamingModel",
-        "metadata": {"name": name},
-        "spec": {
-            "engine": {"simulated": {"tokensPerSecond": 20, "maxStreams": 64}},
-            "replicas": 2,
-            "replay": {"maxBytes": "32Mi"},
-            "resources": {"cpu": "50m", "memory": "256Mi"},
-            **spec,
-        },
-    }
+    pace = {"engine": {"simulated": {"tokensPerSecond": 20, "maxStreams": 64}}, "replicas": 2}
+    needs = {"replay": {"maxBytes": "32Mi"}, "resources": {"cpu": "50m", "memory": "256Mi"}}
+    return operator_stack.simulated(name, **{**pace, **needs, **spec})

@@ -286,6 +286,12 @@ def simulated(name: str, **spec: object) -> dict[str, object]:
     }
 
 
+def settle(stack: Stack, name: str, namespace: str, within_s: float = 30) -> None:
+    """Wait until a model's workers and its gateway are asked for, and its status says so."""
+    stack.wait_reason(name, namespace, "Ready", "WorkersStarting", within_s=within_s)
+    stack.cluster.wait("service", "tailrace-gateway", namespace, bool)
+
+
 def unique(prefix: str) -> str:
     return f"{prefix}-{secrets.token_hex(2)}"
 

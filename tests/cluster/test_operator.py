@@ -13,6 +13,7 @@ from operator_stack import (
     eventually,
     operator_stack,
     passing_namespace,
+    settle,
     simulated,
     stays,
     unique,
@@ -30,12 +31,6 @@ def stack(api: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
 @pytest.fixture
 def namespace(stack: Stack) -> Iterator[str]:
     yield from passing_namespace(stack.cluster)
-
-
-def settle(stack: Stack, name: str, namespace: str) -> None:
-    """Wait until a model's workers are asked for and its status says so."""
-    stack.wait_reason(name, namespace, "Ready", "WorkersStarting")
-    stack.cluster.wait("service", "tailrace-gateway", namespace, bool)
 
 
 def test_a_model_gets_its_children_its_gateway_and_its_streams(stack: Stack, namespace: str) -> None:

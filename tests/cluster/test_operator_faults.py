@@ -23,6 +23,7 @@ from operator_stack import (
     eventually,
     operator_stack,
     passing_namespace,
+    settle,
     simulated,
 )
 
@@ -56,12 +57,6 @@ def namespace(stack: Stack) -> Iterator[str]:
     assert stack.operator.process is process
     assert process.poll() is None, "the operator ended"
     assert "reconcile.broken" not in stack.operator.log
-
-
-def settle(stack: Stack, name: str, namespace: str, within_s: float = 30) -> None:
-    """Wait until a model's workers and its gateway are asked for, and its status says so."""
-    stack.wait_reason(name, namespace, "Ready", "WorkersStarting", within_s=within_s)
-    stack.cluster.wait("service", "tailrace-gateway", namespace, bool)
 
 
 def writes_stop(*operators: Operator, within_s: float = 30) -> None:
