@@ -7,7 +7,6 @@ longer than the lease): they waste bandwidth but do no harm, see `part`; the one
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import secrets
@@ -98,8 +97,7 @@ class VolumeLock:
         return await in_thread(self._is_ours)
 
     async def _keep(self) -> None:
-        while await in_thread(self._is_ours):
-            await in_thread(self._beat)
+        while await in_thread(self._beat):  # noqa: ASYNC110 - a file on a shared volume wakes nobody
             await asyncio.sleep(self._lease_s / _BEATS_PER_LEASE)
 
     def _content(self) -> bytes:
@@ -127,13 +125,27 @@ class VolumeLock:
         draft.replace(self._path)
 
     def _is_ours(self) -> bool:
-        return (self._read() or b"").startswith(f"{self._holder} ".encode())
+        return self._is_mine(self._read() or b"")
 
-    def _beat(self) -> None:
-        """In place and of the same length: a reader sees the old or the new, and a full volume is no obstacle."""
+    def _is_mine(self, content: bytes) -> bool:
+        return content.startswith(f"{self._holder} ".encode())
+
+    def _beat(self) -> bool:
+        """Whether the lock is still ours; then it says so.
+
+        In place and of the same length: a reader sees the old or the new, and a full volume is no obstacle. Who takes
+        over puts another file there, so that a beat that comes too late goes into the one that nobody reads.
+        """
         self._beats += 1
-        with contextlib.suppress(FileNotFoundError), self._path.open("r+b") as file:
-            file.write(self._content())
+        try:
+            with self._path.open("r+b") as file:
+                if not self._is_mine(file.read()):
+                    return False
+                file.seek(0)
+                file.write(self._content())
+        except FileNotFoundError:
+            return False
+        return True
 
     def _release(self) -> None:
         if self._is_ours():

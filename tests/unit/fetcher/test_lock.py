@@ -90,7 +90,9 @@ async def test_a_holder_that_was_overtaken_stops_and_leaves_the_new_lock_alone(p
 
     holding = asyncio.create_task(lock(path).hold(work, lambda: None))
     await asyncio.sleep(0.1)
-    path.write_bytes(b"another 000000000001\n")
+    taken = path.with_name("taken")
+    taken.write_bytes(b"another 000000000001\n")
+    taken.replace(path)
     with pytest.raises(LockLostError):
         await holding
     assert stopped.is_set()
