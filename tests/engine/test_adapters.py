@@ -4,6 +4,9 @@ import json
 
 import pytest
 import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
+from tailrace_worker.metrics import Metrics
+from tailrace_worker.status import Status
 
 from .conftest import ARGS, SERVED_NAME
 from .harness import answer, assert_cut_anywhere, chat, text
@@ -59,3 +62,16 @@ async def test_the_adapters_name_is_a_model_of_its_own(adapted):
 
 async def test_an_adapters_answer_is_continued_by_the_adapter(adapted):
     await assert_cut_anywhere(adapted, chat(model="bent"))
+
+
+async def test_vllms_own_metrics_are_on_the_workers_page(adapted):
+    """Of several engines in one process the newest one alone is on the page: here it is this one."""
+    before = generated(Metrics(SERVED_NAME))
+    await answer(adapted, chat(max_tokens=7, ignore_eos=True))
+    assert generated(Metrics(SERVED_NAME)) - before == 7
+
+
+def generated(metrics):
+    page = metrics.page(Status(8, "ready")).decode()
+    samples = [s for f in text_string_to_metric_families(page) for s in f.samples]
+    return sum(s.value for s in samples if s.name == "vllm:generation_tokens_total")

@@ -4,12 +4,9 @@ import asyncio
 
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from prometheus_client.parser import text_string_to_metric_families
 from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.events import TokenGroup
 from tailrace_protocol.settings import ChunkingSettings, VllmSettings
-from tailrace_worker.metrics import Metrics
-from tailrace_worker.status import Status
 
 from .harness import CREATED, RESPONSE_ID, answer, chat, completion, frames, job, text, tokens
 
@@ -119,15 +116,3 @@ async def test_an_engine_that_was_not_started_says_so():
     with pytest.raises(TailraceError) as refused:
         await idle.generate(job(chat()))
     assert refused.value.code is ErrorCode.ENGINE_FAILED
-
-
-async def test_vllms_own_metrics_are_on_the_workers_page(engine):
-    before = generated(Metrics("smollm2"))
-    await answer(engine, chat(max_tokens=7, ignore_eos=True))
-    assert generated(Metrics("smollm2")) - before == 7
-
-
-def generated(metrics):
-    page = metrics.page(Status(8, "ready")).decode()
-    samples = [s for f in text_string_to_metric_families(page) for s in f.samples]
-    return sum(s.value for s in samples if s.name == "vllm:generation_tokens_total")
