@@ -19,6 +19,8 @@ from tailrace_protocol import subjects
 from tailrace_protocol.events import Event, decode_event
 from tailrace_protocol.subjects import StreamId
 
+#: The header that fences a publish: the broker refuses it when the subject's last sequence is another one.
+FENCE = "Nats-Expected-Last-Subject-Sequence"
 _BATCH = 256
 _ANSWER_S = 5.0
 

@@ -20,8 +20,9 @@ from tailrace_gateway.live import LiveStream
 
 log = logging.getLogger("tailrace.gateway.failover")
 
-#: How long the log may take to confirm a dead worker's last words; its request is handed back all the same.
-_CONFIRM_S = 1.0
+#: How long the log may take to confirm a dead worker's last words; its request is handed back all the same, before the
+#: broker delivers it to another by itself.
+_CONFIRM_S = 0.3
 
 
 class _Client(msgspec.Struct):
@@ -42,6 +43,7 @@ class Failover:
     def __init__(self, hub: Hub) -> None:
         self.handed_back = 0
         self._hub = hub
+        self._handing_back: set[asyncio.Task[None]] = set()
 
     async def open(self, system: Client, account: str) -> None:
         """Subscribe; `system` is the connection of the user that may do nothing else."""
@@ -54,7 +56,10 @@ class Failover:
             log.warning("advisory.malformed error=%s", error)
             return
         if advisory.client.name.startswith(subjects.WORKER_CLIENT_PREFIX):
-            await self._hand_back(advisory.client.name, advisory.reason)
+            # In a task of its own: the next advisory need not wait until the log has confirmed what this one costs.
+            task = asyncio.create_task(self._hand_back(advisory.client.name, advisory.reason))
+            self._handing_back.add(task)
+            task.add_done_callback(self._handing_back.discard)
 
     async def _hand_back(self, client: str, reason: str) -> None:
         orphans = [
@@ -76,11 +81,12 @@ class Failover:
             await self._say_again(live)
         except (NatsError, TimeoutError) as error:
             log.warning("worker.last_words_unconfirmed stream=%s error=%s", live.stream, type(error).__name__)
-        await self._hub.nc.publish(ack, b"-NAK")
+        if live.ended is None and live.started is not None and live.started.ack == ack:
+            await self._hub.nc.publish(ack, b"-NAK")
 
     async def _say_again(self, live: LiveStream) -> None:
         """Publish what was heard last, and wait until the log has all of it: the next attempt then begins after it."""
-        subject, messages = subjects.log(live.stream), live.heard.messages()
+        subject, messages = subjects.log(live.stream), live.heard.messages() if self._hub.nc.is_connected else []
         for message in messages[:-1]:
             await self._hub.nc.publish(subject, message)
         for message in messages[-1:]:

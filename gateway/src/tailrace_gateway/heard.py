@@ -7,43 +7,48 @@ request back first says again what it heard; readers drop what the log had alrea
 
 from collections import deque
 
-from tailrace_protocol.events import Checkpoint, Delta, Event, Started, last_position
+from tailrace_protocol.events import Delta, Event, Started
 
 #: More than a log lags behind what its listeners hear; at 50 events a second these are 0.6 s.
 LIMIT = 32
+LIMIT_BYTES = 64 * 1024
 
 
 class Heard:
-    """The encoded events of a stream's present attempt that at most one checkpoint covers: the last `LIMIT` of them."""
+    """The last encoded events of a stream's present attempt, and its beginning where the log need not have taken it."""
 
     def __init__(self) -> None:
-        self._attempt = 0
-        self._events: deque[tuple[int, bytes]] = deque(maxlen=LIMIT)
-        self._covered = 0
+        self._writer: Started | None = None
+        self._beginning: list[bytes] = []
+        self._events: deque[bytes] = deque()
+        self._bytes = 0
 
-    def note(self, event: Event, data: bytes) -> None:
-        """Keep an event, or forget what an earlier checkpoint covers: the log's leader has had it for long."""
+    def note(self, event: Event, data: bytes, *, fenced: bool) -> None:
+        """Keep an event; `fenced` if the log may have refused it: to say that again would overrule the refusal."""
         if isinstance(event, Started):
-            self._begin(event, data)
-        elif isinstance(event, Checkpoint):
-            self._release(self._covered)
-            self._covered = event.seq
-        elif isinstance(event, Delta) and event.attempt == self._attempt:
-            self._events.append((last_position(event), data))
+            self._begin(event, data, fenced=fenced)
+        elif isinstance(event, Delta) and self._writer is not None and event.attempt == self._writer.attempt:
+            self._keep(data)
 
     def messages(self) -> list[bytes]:
         """What to say again, in order."""
-        return [data for _, data in self._events]
+        return [*self._beginning, *self._events]
 
-    def _begin(self, started: Started, data: bytes) -> None:
-        """Of later attempts the log has the beginning, or refused it: to say that again would overrule the refusal."""
-        if started.attempt < self._attempt:
-            return
-        self._attempt = started.attempt
+    def forget(self) -> None:
+        """The stream has its end: nobody goes on with it."""
+        self._beginning = []
         self._events.clear()
-        if started.attempt == 1:
-            self._events.append((started.base - 1, data))
+        self._bytes = 0
 
-    def _release(self, position: int) -> None:
-        while self._events and self._events[0][0] <= position:
-            self._events.popleft()
+    def _begin(self, started: Started, data: bytes, *, fenced: bool) -> None:
+        if started == self._writer or (self._writer is not None and started.attempt < self._writer.attempt):
+            return
+        self.forget()
+        self._writer = started
+        self._beginning = [] if fenced else [data]
+
+    def _keep(self, data: bytes) -> None:
+        self._events.append(data)
+        self._bytes += len(data)
+        while len(self._events) > LIMIT or self._bytes > LIMIT_BYTES:
+            self._bytes -= len(self._events.popleft())

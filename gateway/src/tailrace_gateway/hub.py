@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 from tailrace_broker.inbound import read
+from tailrace_broker.logs import FENCE
 from tailrace_protocol import subjects
 from tailrace_protocol.control import Attached, Cancel, Detached, decode_control
 from tailrace_protocol.errors import ErrorCode
@@ -156,5 +157,5 @@ def _dispatch(live: LiveStream, message: Msg) -> None:
     if event is None:
         return
     if live.own:
-        live.heard.note(event, message.data)
+        live.heard.note(event, message.data, fenced=FENCE in (message.headers or {}))
     live.on_event(event)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
+from tailrace_broker.logs import FENCE
 from tailrace_protocol import subjects
 from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.subjects import ModelKey, StreamId
@@ -60,7 +61,7 @@ class Keys:
         await self._publish(_Claim(), self._sequence)
 
     async def _publish(self, claim: _Claim, expected: int) -> bool:
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(expected)}
+        headers = {FENCE: str(expected)}
         try:
             ack = await self._js.publish(self._subject, msgspec.json.encode(claim), headers=headers)
         except APIError as error:

@@ -71,6 +71,7 @@ class LiveStream:
         """The stream has its end."""
         self.ended = ended
         self.end_claimed = False
+        self.heard.forget()
         self.first_sign.set()
         self.end_seen.set()
 

@@ -1,6 +1,7 @@
 """`python -m harness up|down|status|build|load`: clusters by hand, with the code that the tests use."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def status(options: argparse.Namespace) -> None:
 
 def build(options: argparse.Namespace) -> None:
     """Build all that is kept between runs."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     binaries.build_all()
     print(images.pause(), images.base(), sep="\n")
 

@@ -35,8 +35,8 @@ from tailrace_worker.writer import FencedError, LogWriter
 
 log = logging.getLogger("tailrace.worker.generation")
 
-#: A log that still takes in a dead worker's last events refuses the fence: the pauses between tries add up to 0.6 s.
-_FENCE_TRIES = 8
+#: A log that still takes in a dead worker's last events refuses the fence: the pauses after tries add up to 0.6 s.
+_FENCE_TRIES = 7
 _FENCE_PAUSE_S = 0.005
 #: A first delivery that waited longer than this may be a second one of which a restarted broker knows nothing.
 _FRESH_S = 2.0

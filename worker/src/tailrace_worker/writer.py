@@ -15,6 +15,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import APIError
 from tailrace_broker import payloads
+from tailrace_broker.logs import FENCE
 from tailrace_protocol import subjects
 from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.events import Checkpoint, Delta, Ended, Outcome, Started, TokenGroup, Usage
@@ -163,7 +164,7 @@ class LogWriter:
         return True
 
     async def _publish_fenced(self, data: bytes) -> None:
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(self._fence)}
+        headers = {FENCE: str(self._fence)}
         try:
             await self._js.publish(self._subject, data, timeout=_ACK_TIMEOUT_S, headers=headers)
         except APIError as error:
