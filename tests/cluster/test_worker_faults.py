@@ -83,6 +83,15 @@ def test_a_volume_that_is_missing_is_named_and_waited_for(tailrace: Installation
     goes_on(tailrace, namespace, "v")
 
 
+def test_pods_that_a_quota_forbids_are_quoted_and_made_when_it_is_gone(tailrace: Installation, namespace: str) -> None:
+    cluster, spec = tailrace.cluster, {"hard": {"pods": "0"}}
+    cluster.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": spec}, namespace)
+    cluster.apply(one("q"), namespace)
+    says(tailrace, namespace, "q", "Ready", "PodsRefused", "is forbidden", "quota", "tries again")
+    cluster.kubectl("delete", "resourcequota", "none", "-n", namespace)
+    goes_on(tailrace, namespace, "q")
+
+
 def test_gpus_that_are_not_free_are_said_and_taken_when_they_come(tailrace: Installation, namespace: str) -> None:
     cluster = tailrace.cluster
     name = cluster.node_names()[0]

@@ -54,8 +54,14 @@ def paused(view: ResourceView) -> Finding | None:
 
 
 def troubled(view: ResourceView) -> Finding | None:
-    """A pod says why it does not serve."""
-    return pod_trouble(view.workload.pods)
+    """The API server lets no pod in, or a pod says why it does not serve: what is newest comes first."""
+    return _refused(view.workload) or pod_trouble(view.workload.pods)
+
+
+def _refused(workload: WorkloadView) -> Finding | None:
+    if not workload.refused:
+        return None
+    return Finding.with_remedy(reasons.PODS_REFUSED, f"the API server refuses pods: {workload.refused}")
 
 
 def stalled(view: ResourceView) -> Finding | None:

@@ -72,6 +72,8 @@ class WorkloadView:
     ready: int = 0
     #: The Deployment's own word that nothing has moved for its progress deadline.
     stalled: str = ""
+    #: With which words the API server refuses to make or to remove its pods.
+    refused: str = ""
     pods: Sequence[PodView] = field(default=())
 
     @classmethod
@@ -92,6 +94,7 @@ class WorkloadView:
             updated=status.get("updatedReplicas", 0),
             ready=status.get("readyReplicas", 0),
             stalled=_stall(status) if settled else "",
+            refused=_refusal(status) if settled else "",
             pods=pods,
         )
 
@@ -102,7 +105,15 @@ class WorkloadView:
 
 
 def _stall(status: Mapping[str, Any]) -> str:
-    for condition in status.get("conditions") or ():
-        if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            return str(condition.get("message") or "the progress deadline is over")
-    return ""
+    moving = _condition(status, "Progressing")
+    over = moving.get("reason") == "ProgressDeadlineExceeded"
+    return str(moving.get("message") or "the progress deadline is over") if over else ""
+
+
+def _refusal(status: Mapping[str, Any]) -> str:
+    failing = _condition(status, "ReplicaFailure")
+    return str(failing.get("message") or failing.get("reason")) if failing.get("status") == "True" else ""
+
+
+def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    return next((found for found in status.get("conditions") or () if found["type"] == kind), {})

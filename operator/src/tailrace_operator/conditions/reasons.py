@@ -95,8 +95,8 @@ CONFLICT = Reason(
     Tone.WRONG,
     _BOTH,
     _STOPPED,
-    "An object that the resource needs is somebody else's, or the API server refuses it (a quota, a policy, a field "
-    "that cannot be changed). What runs goes on.",
+    "An object that the resource needs is somebody else's, or the API server refuses it (a quota of volumes, "
+    "a policy, a field that cannot be changed). What runs goes on. Pods that are refused are `PodsRefused`.",
     "delete or rename the object that the message names, or mend what the API server complains of",
 )
 NATS_UNREACHABLE = Reason(
@@ -157,6 +157,15 @@ FEWER_GATEWAYS = Reason(
     "see the events and logs of the pods that the message names",
 )
 
+PODS_REFUSED = Reason(
+    "PodsRefused",
+    Tone.WRONG,
+    _BOTH,
+    _OF_PODS,
+    "The API server refuses to make pods: a ResourceQuota, Pod Security, a ServiceAccount that does not exist, an "
+    "admission webhook. Pods that are there go on.",
+    "mend what the API server complains of; Kubernetes then tries again by itself, within 17 minutes at most",
+)
 VOLUME_MISSING = Reason(
     "VolumeMissing",
     Tone.WRONG,

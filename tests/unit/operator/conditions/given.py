@@ -80,15 +80,22 @@ FALLEN = pod(running(), phase="Running", ready_since=LATER, name="echo-worker-5c
 
 
 def deployment(
-    replicas: int = 1, updated: int = 1, ready: int = 1, seen: int = 3, generation: int = 3, **progressing: Any
+    replicas: int = 1,
+    updated: int = 1,
+    ready: int = 1,
+    seen: int = 3,
+    generation: int = 3,
+    refused: str = "",
+    **progressing: Any,
 ) -> Object:
+    failing = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": refused}
     moving = {"type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated", "message": "is progressing."}
     status = {
         "observedGeneration": seen,
         "replicas": replicas,
         "updatedReplicas": updated,
         "readyReplicas": ready,
-        "conditions": [{"type": "Available", "status": "True"}, moving | progressing],
+        "conditions": [{"type": "Available", "status": "True"}, moving | progressing, *([failing] if refused else [])],
     }
     # The API server leaves out what is zero.
     return {
@@ -103,6 +110,11 @@ STALL = {
     "reason": "ProgressDeadlineExceeded",
     "message": 'ReplicaSet "echo-worker-6d4f" has timed out progressing.',
 }
+
+QUOTA = (
+    'pods "echo-worker-6d4f-x2x9p" is forbidden: exceeded quota: few-pods, requested: pods=1, used: pods=1, '
+    "limited: pods=1"
+)
 
 
 def workload(wanted: int | None = 1, *pods: PodView, **status: Any) -> WorkloadView:

@@ -9,6 +9,7 @@ from .given import (
     FALLEN,
     LOADING,
     NOTHING_YET,
+    QUOTA,
     SERVES,
     SERVING,
     STALL,
@@ -31,6 +32,24 @@ SITUATIONS: dict[str, tuple[GatewayView, str, str, str]] = {
         "True Serving",
         "True BadSettings",
         "True BadSettings",
+    ),
+    "the first pods are not let in": (
+        GatewayView(failing_start(refused=QUOTA, replicas=0, updated=0)),
+        "False PodsRefused",
+        "True PodsRefused",
+        "True PodsRefused",
+    ),
+    "the pods of a new generation are not let in": (
+        GatewayView(failing_update(refused=QUOTA, replicas=1, updated=0)),
+        "True Serving",
+        "True PodsRefused",
+        "True PodsRefused",
+    ),
+    "a rollout stands still for pods that are not let in": (
+        GatewayView(failing_update(refused=QUOTA, **STALL)),
+        "True Serving",
+        "False Stalled",
+        "True PodsRefused",
     ),
     "a rollout stands still": (
         GatewayView(failing_update(LOADING, **STALL)),

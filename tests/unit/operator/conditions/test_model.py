@@ -10,6 +10,7 @@ from .given import (
     LATER,
     LOADING,
     NOTHING_YET,
+    QUOTA,
     SERVES,
     SERVING,
     STALL,
@@ -47,6 +48,42 @@ SITUATIONS: dict[str, tuple[ModelView, str, str, str]] = {
         "False ImagePullFailed",
         "True ImagePullFailed",
         "True ImagePullFailed",
+    ),
+    "the first pods are not let in": (
+        ModelView(failing_start(refused=QUOTA, replicas=0, updated=0)),
+        "False PodsRefused",
+        "True PodsRefused",
+        "True PodsRefused",
+    ),
+    "the pods of a new generation are not let in": (
+        ModelView(failing_update(refused=QUOTA, replicas=1, updated=0)),
+        "True Serving",
+        "True PodsRefused",
+        "True PodsRefused",
+    ),
+    "a rollout stands still for pods that are not let in": (
+        ModelView(failing_update(refused=QUOTA, **STALL)),
+        "True Serving",
+        "False Stalled",
+        "True PodsRefused",
+    ),
+    "a crashing worker's successor is not let in": (
+        ModelView(failing_start(pod(crashing("engine_failed: x")), refused=QUOTA)),
+        "False PodsRefused",
+        "True PodsRefused",
+        "True PodsRefused",
+    ),
+    "the refusal of a generation that was replaced": (
+        ModelView(failing_update(LOADING, seen=2, refused=QUOTA)),
+        "True Serving",
+        "True RollingOut",
+        "False AsWanted",
+    ),
+    "the first worker waits for its download, whatever is refused": (
+        ModelView(failing_start(refused=QUOTA), fetch=DOWNLOADS),
+        "False Downloading",
+        "True Downloading",
+        "True PodsRefused",
     ),
     "no GPU is free for the first worker": (
         ModelView(failing_start(unscheduled(GPU))),
@@ -295,6 +332,14 @@ def test_the_message_tells_the_case_and_the_next_thing_to_do(view: ModelView, co
 def test_a_stalled_rollout_tells_what_its_pod_says() -> None:
     message = model_verdicts(ModelView(failing_update(NO_IMAGE, **STALL)))["Progressing"].message
     assert message.startswith("the rollout does not progress: ImagePullFailed: pod echo-worker-6d4f-x2x9p cannot pull")
+
+
+def test_pods_that_are_refused_are_told_in_the_api_servers_words() -> None:
+    verdicts = model_verdicts(ModelView(failing_start(refused=QUOTA, replicas=0, updated=0)))
+    assert QUOTA in verdicts["Ready"].message
+    assert "tries again by itself" in verdicts["Ready"].message
+    stalled = model_verdicts(ModelView(failing_update(refused=QUOTA, **STALL)))["Progressing"].message
+    assert stalled.startswith(f"the rollout does not progress: PodsRefused: the API server refuses pods: {QUOTA}")
 
 
 def test_a_failing_pod_is_told_of_and_not_what_another_one_loads() -> None:

@@ -22,7 +22,7 @@ from tailrace_operator.conditions import (
 )
 from tailrace_protocol.termination import TerminationCode
 
-from .given import FALLEN, NOTHING_YET, SERVES, SERVING, STALL, failing_start, failing_update, workload
+from .given import FALLEN, NOTHING_YET, QUOTA, SERVES, SERVING, STALL, failing_start, failing_update, workload
 from .troubles import TROUBLES
 
 
@@ -33,7 +33,8 @@ def troubles_on(resource: str) -> list[PodView]:
 def workloads(resource: str) -> list[WorkloadView]:
     stuck = [make(pod) for pod in troubles_on(resource) for make in (failing_start, failing_update)]
     few = workload(2, SERVING, FALLEN, replicas=2, updated=2, ready=1)
-    return [SERVES, NOTHING_YET, workload(0, replicas=0), few, failing_update(**STALL), *stuck]
+    refused = [failing_start(refused=QUOTA, replicas=0, updated=0), failing_update(refused=QUOTA)]
+    return [SERVES, NOTHING_YET, workload(0, replicas=0), few, failing_update(**STALL), *refused, *stuck]
 
 
 FETCHES = [
