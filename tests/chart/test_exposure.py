@@ -1,8 +1,9 @@
 """How gateways are reached from outside: Ingresses and HTTPRoutes with the time limits that streams need."""
 
 import pytest
+from tailrace_operator.resources.gateway import GatewaySpec
 
-from .helm import RefusedError
+from .helm import CHART, ROOT, RefusedError
 
 INGRESS = {"host": "llm.example.com", "namespace": "team-a"}
 ROUTE = {"namespace": "team-a", "hostnames": ["llm.example.com"], "parentRefs": [{"name": "public"}]}
@@ -33,9 +34,9 @@ def test_an_ingress_leads_to_the_default_gateway_of_its_namespace(helm):
 
 
 def test_an_ingress_leads_to_another_gateway_by_its_name(helm):
-    [ingress] = ingresses(helm, {**INGRESS, "gateway": "internal", "path": "/internal", "className": "nginx"})
+    [ingress] = ingresses(helm, {**INGRESS, "gateway": "internal", "path": "/v1", "className": "nginx"})
     assert backend(ingress)["name"] == "tailrace-gateway-internal"
-    assert ingress["spec"]["rules"][0]["http"]["paths"][0]["path"] == "/internal"
+    assert ingress["spec"]["rules"][0]["http"]["paths"][0]["path"] == "/v1"
     assert ingress["spec"]["ingressClassName"] == "nginx"
 
 
@@ -84,11 +85,35 @@ def test_an_httproute_without_hostnames_takes_its_parents(helm):
     assert "hostnames" not in route["spec"]
 
 
-def test_an_httproute_leads_to_another_gateway_and_path(helm):
-    [route] = routes(helm, {**ROUTE, "gateway": "internal", "path": "/v1"})
+@pytest.mark.parametrize("path", ["/llm", "/v1x", "/v2", "/llm/v1"])
+def test_an_ingress_cannot_strip_a_path_and_says_so(helm, path):
+    with pytest.raises(RefusedError) as refusal:
+        ingresses(helm, INGRESS, {**INGRESS, "path": path})
+    assert f"exposure.ingresses[1].path: an Ingress would pass {path} on" in str(refusal.value)
+    assert "use exposure.httpRoutes, which strips the path" in str(refusal.value)
+
+
+def test_an_httproute_leads_to_another_gateway(helm):
+    [route] = routes(helm, {**ROUTE, "gateway": "internal"})
+    assert route["spec"]["rules"][0]["backendRefs"][0]["name"] == "tailrace-gateway-internal"
+
+
+@pytest.mark.parametrize(
+    ("path", "stripped"),
+    [("/llm", True), ("/llm/", True), ("/v1x", True), ("/", False), ("/v1", False), ("/v1/", False)],
+)
+def test_an_httproute_strips_what_is_not_the_gateways_own_path(helm, path, stripped):
+    [route] = routes(helm, {**ROUTE, "path": path})
     [rule] = route["spec"]["rules"]
-    assert rule["backendRefs"][0]["name"] == "tailrace-gateway-internal"
-    assert rule["matches"][0]["path"] == {"type": "PathPrefix", "value": "/v1"}
+    assert [match["path"] for match in rule["matches"]] == [{"type": "PathPrefix", "value": path}]
+    rewrite = {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}}
+    assert rule.get("filters", []) == ([rewrite] if stripped else [])
+
+
+def test_the_page_and_the_chart_name_the_heartbeat_that_gateways_have():
+    seconds = f"{GatewaySpec().heartbeat.seconds:g}"
+    assert f"a heartbeat every {seconds} seconds" in (ROOT / "docs" / "install.md").read_text()
+    assert f"a heartbeat every {seconds} s " in (CHART / "templates" / "exposure" / "_exposure.tpl").read_text()
 
 
 def test_nothing_is_exposed_unless_asked_for(helm):

@@ -6,6 +6,7 @@
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
 {{- fail "serviceAccount.name: is empty while serviceAccount.create is off: name the ServiceAccount that the operator runs as" -}}
 {{- end -}}
+{{- include "tailrace.exposure.check" . -}}
 {{- if .Values.nats.enabled -}}
 {{- include "tailrace.nats.checkSizes" . -}}
 {{- include "tailrace.nats.checkUpgrade" . -}}
