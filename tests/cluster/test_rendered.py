@@ -77,6 +77,18 @@ def test_every_field_of_a_model_together_is_taken(api, api_namespace):
         assert drift(child, api.get(child["kind"], child["metadata"]["name"], api_namespace)) == ()
 
 
+def test_what_binds_pods_to_the_node_of_their_volume_is_kept(api, api_namespace):
+    source = {"hf": {"repo": "o/n"}}
+    spec = {"engine": {"vllm": {}}, "resources": {"gpu": {"count": 1}}}
+    spec["model"] = {"source": source, "cache": {"size": "1Gi", "accessMode": "ReadWriteOnce"}}
+    document = {"apiVersion": "tailrace.dev/v1alpha1", "kind": "StreamingModel", "metadata": {"name": "bound"}}
+    result = render(at(StreamingModel.parse({**document, "spec": spec}), api_namespace), SETTINGS)
+    children = [*result.prepare, result.fetch, *result.manifests]
+    api.apply(children, api_namespace)
+    for child in children:
+        assert drift(child, api.get(child["kind"], child["metadata"]["name"], api_namespace)) == ()
+
+
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_pods_are_let_into_a_restricted_namespace(api, file):
     """But for weights on the node itself: no pod of a restricted namespace may read its node's directories."""

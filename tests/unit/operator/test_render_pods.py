@@ -89,7 +89,12 @@ def test_workers_are_replaced_as_the_model_says_and_drained_one_by_one(make):
 
     assert made["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
     assert deployment(make)["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
-    assert budget["spec"] == {"maxUnavailable": 1, "selector": made["spec"]["selector"]}
+    assert (budget["spec"]["maxUnavailable"], budget["spec"]["selector"]) == (1, made["spec"]["selector"])
+
+
+def test_pods_that_never_served_hold_up_no_node(make):
+    for children in (render(make.model(), SETTINGS).manifests, render_gateway(make.gateway(), [], SETTINGS)):
+        assert of_kind(children, "PodDisruptionBudget")["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
 @pytest.mark.parametrize(

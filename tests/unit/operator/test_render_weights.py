@@ -236,6 +236,44 @@ def test_downloads_run_where_workers_may(make):
     assert "nvidia.com/gpu" not in str(result.fetch)
 
 
+ONE_NODE = {"size": "1Gi", "accessMode": "ReadWriteOnce"}
+
+
+def test_pods_that_share_a_volume_of_one_node_run_on_one(make):
+    """Each matches the term that binds it: so the first one, which finds nobody, may run anywhere."""
+    result = rendered(make, HF, cache=ONE_NODE)
+    for workload in (result.fetch, of_kind(result.manifests, "Deployment")):
+        template = workload["spec"]["template"]
+        (term,) = template["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert term["topologyKey"] == "kubernetes.io/hostname"
+        assert term["labelSelector"] == {"matchLabels": {"tailrace.dev/cache": "echo-cache"}}
+        assert template["metadata"]["labels"].items() >= term["labelSelector"]["matchLabels"].items()
+
+
+def test_where_pods_may_run_is_added_to_what_binds_them_to_their_volume(make):
+    spec = {"model": {"source": HF, "cache": ONE_NODE}, "pod": {"affinity": {"nodeAffinity": {"a": "b"}}}}
+    pod = pod_of(of_kind(render(make.model(engine={"vllm": {}}, **spec), SETTINGS).manifests, "Deployment"))
+
+    assert pod["affinity"].keys() == {"nodeAffinity", "podAffinity"}
+
+
+@pytest.mark.parametrize("cache", [None, {"size": "1Gi"}, {"size": "1Gi", "accessMode": "ReadWriteMany"}])
+def test_other_pods_run_where_they_like(make, cache):
+    result = rendered(make, HF, cache=cache)
+    for workload in filter(None, (result.fetch, of_kind(result.manifests, "Deployment"))):
+        assert "affinity" not in pod_of(workload)
+        assert "tailrace.dev/cache" not in workload["spec"]["template"]["metadata"]["labels"]
+
+
+def test_workers_of_one_node_leave_it_together(make):
+    """One by one they would block a drain: no successor serves elsewhere while one of them holds the volume."""
+    budgets = [
+        of_kind(rendered(make, HF, cache=cache).manifests, "PodDisruptionBudget")
+        for cache in (ONE_NODE, {"size": "1Gi"})
+    ]
+    assert [budget["spec"]["maxUnavailable"] for budget in budgets] == ["100%", 1]
+
+
 def test_the_longest_name_makes_valid_children(make):
     result = rendered(make, HF, cache={"size": "1Gi"}, name="n" * 40, metadata={"namespace": "s" * 63})
     for manifest in (*result.manifests, *result.prepare, result.fetch):

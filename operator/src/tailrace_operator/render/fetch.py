@@ -12,7 +12,7 @@ from tailrace_protocol.fetch import FetchSettings, FetchSource, HttpFile, HttpSo
 from tailrace_operator.render import config, pods
 from tailrace_operator.render.metadata import metadata
 from tailrace_operator.render.overrides import with_overrides_for_download
-from tailrace_operator.render.placement import placement
+from tailrace_operator.render.placement import placement, shared_labels
 from tailrace_operator.render.rendered import Manifest
 from tailrace_operator.render.settings import RenderSettings
 from tailrace_operator.render.weights import DOWNLOADS, Weights, cache_name, digest_of, downloads_of, downloads_volume
@@ -88,7 +88,8 @@ def _template(model: StreamingModel, described: Manifest, settings: RenderSettin
     pod = pods.pod(containers[0], [volume for volume, _ in mounted], _STOP_S, settings) | {"restartPolicy": "OnFailure"}
     pod |= {"initContainers": containers[1:]} if containers[1:] else {}
     pod |= placement(model)
-    return with_overrides_for_download({"metadata": {"labels": dict(described["labels"])}, "spec": pod}, model.spec.pod)
+    labels = described["labels"] | shared_labels(model)
+    return with_overrides_for_download({"metadata": {"labels": labels}, "spec": pod}, model.spec.pod)
 
 
 def _container(model: StreamingModel, weights: Weights, mounts: list[Manifest], settings: RenderSettings) -> Manifest:

@@ -2,10 +2,14 @@
 
 from tailrace_operator.render.pods import Mounted
 from tailrace_operator.render.rendered import Manifest
+from tailrace_operator.render.weights import cache_name
 from tailrace_operator.resources import StreamingModel
+from tailrace_operator.resources.metadata import GROUP
 from tailrace_operator.resources.pod import VOLUME_PREFIX
 from tailrace_operator.resources.quantity import Quantity, canonical
 
+#: Borne by pods that share a volume which one node alone can use.
+_SHARED_BY = f"{GROUP}/cache"
 _SHM_PER_GPU_GI = 1
 _LEAST_SHM_GI = 2
 
@@ -16,7 +20,30 @@ def placement(model: StreamingModel) -> Manifest:
     selected = model.spec.node_selector | (gpu.node_selector if gpu else {})
     tolerated = gpu.tolerations if gpu else []
     tolerations = [toleration.model_dump(by_alias=True, exclude_none=True) for toleration in tolerated]
-    return ({"nodeSelector": selected} if selected else {}) | ({"tolerations": tolerations} if tolerations else {})
+    chosen = {"nodeSelector": selected, "tolerations": tolerations, "affinity": _beside_their_volume(model)}
+    return {field: value for field, value in chosen.items() if value}
+
+
+def is_on_one_node(model: StreamingModel) -> bool:
+    """Whether the model's pods share a volume that one node alone can use."""
+    cache = model.spec.model.cache if model.spec.model else None
+    return cache is not None and cache.access_mode == "ReadWriteOnce"
+
+
+def shared_labels(model: StreamingModel) -> dict[str, str]:
+    """By what pods that must run on one node find each other; pods of other versions of the model may not use it."""
+    return {_SHARED_BY: cache_name(model)} if is_on_one_node(model) else {}
+
+
+def _beside_their_volume(model: StreamingModel) -> Manifest:
+    """Where pods run that have the volume already: elsewhere a pod would wait for it for ever, and not say so.
+
+    Where there is none, Kubernetes lets a pod that matches its own term go anywhere.
+    """
+    if not is_on_one_node(model):
+        return {}
+    term = {"labelSelector": {"matchLabels": shared_labels(model)}, "topologyKey": "kubernetes.io/hostname"}
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
 
 
 def worker_resources(model: StreamingModel) -> Manifest:

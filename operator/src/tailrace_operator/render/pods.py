@@ -81,13 +81,18 @@ def deployment(described: Manifest, replicas: int, pods: Manifest, strategy: Man
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": copy.deepcopy(described), "spec": spec}
 
 
-def disruption_budget(described: Manifest) -> Manifest:
-    """A drained node evicts these pods one by one."""
+def disruption_budget(described: Manifest, at_once: int | str = 1) -> Manifest:
+    """How many of these pods a drained node evicts at once. Pods that do not serve hold it up no longer."""
+    spec = {
+        "maxUnavailable": at_once,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": selector(described)},
+    }
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": copy.deepcopy(described),
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector(described)}},
+        "spec": spec,
     }
 
 

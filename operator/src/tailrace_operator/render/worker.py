@@ -14,7 +14,13 @@ from tailrace_operator.render import config, pods
 from tailrace_operator.render.fetch import fetch_containers, fetch_files
 from tailrace_operator.render.metadata import metadata, worker_child
 from tailrace_operator.render.overrides import with_overrides
-from tailrace_operator.render.placement import placement, shared_memory, worker_resources
+from tailrace_operator.render.placement import (
+    is_on_one_node,
+    placement,
+    shared_labels,
+    shared_memory,
+    worker_resources,
+)
 from tailrace_operator.render.rendered import Manifest
 from tailrace_operator.render.settings import RenderSettings
 from tailrace_operator.render.vllm import CHAT_TEMPLATE_FILE, vllm_arguments
@@ -59,11 +65,14 @@ def worker_manifests(model: StreamingModel, settings: RenderSettings) -> tuple[M
     """The workers' ConfigMap, Deployment and disruption budget."""
     described = metadata(worker_child(model.key.name), "worker", model)
     files = config.config_map(described, _files(model, settings))
-    template = pods.template(described, _pod(model, settings, described["name"]), config.digest_of(files))
+    labelled = {"labels": described["labels"] | shared_labels(model)}
+    template = pods.template(labelled, _pod(model, settings, described["name"]), config.digest_of(files))
     template = with_overrides(template, model.spec.pod, CONTAINER)
     rollout = {"maxSurge": model.spec.rollout.max_surge, "maxUnavailable": model.spec.rollout.max_unavailable}
     deployment = pods.deployment(described, model.spec.replicas, template, rollout, _progress_s(model, settings))
-    return files, deployment, pods.disruption_budget(described)
+    # One by one they could not leave a node: a successor elsewhere would wait for the volume of those that are left.
+    at_once = "100%" if is_on_one_node(model) else 1
+    return files, deployment, pods.disruption_budget(described, at_once)
 
 
 def _progress_s(model: StreamingModel, settings: RenderSettings) -> float:
