@@ -62,9 +62,10 @@ def test_prometheus_reads_the_rules(helm, tmp_path):
 
 
 def sample(metric, value, /, **labels):
-    """A series that holds a value, or grows by `+n` a minute, for two hours."""
+    """A series that holds a value, or grows by `+n` a minute, for two hours; or one of Prometheus's own `ax…` rows."""
     spelled = ",".join(f'{key}="{label}"' for key, label in labels.items())
-    return {"series": f"{metric}{{{spelled}}}", "values": f"{value}x120" if "+" in value else f"{value}+0x120"}
+    values = value if "x" in value else f"{value}x120" if "+" in value else f"{value}+0x120"
+    return {"series": f"{metric}{{{spelled}}}", "values": values}
 
 
 def ended(failed, finished):
@@ -98,12 +99,19 @@ def condition(kind, name, value):
     return [sample("tailrace_operator_condition", value, kind=kind, namespace="a", name="m", condition=name)]
 
 
+def model(ready, progressing, degraded):
+    """A model's conditions, each as 1, 0 or a row of values."""
+    values = {"Ready": ready, "Progressing": progressing, "Degraded": degraded}
+    return [series for name, value in values.items() for series in condition("StreamingModel", name, value)]
+
+
 def reconciles(failed, done):
     name, of = "tailrace_operator_reconciles_total", {"namespace": "a", "kind": "StreamingModel"}
     return [sample(name, f"0+{failed}", result="failed", **of), sample(name, f"0+{done}", result="done", **of)]
 
 
 CONNECTED = "tailrace_operator_broker_connected"
+NOT_READY = {"kind": "StreamingModel", "name": "m", "condition": "Ready"}
 #: For each alert: series that make it fire, its labels then, what its summary says; and the nearest ones that do not.
 FIRING = {
     "TailraceStreamsFailing": (ended(3, 97), {"model": "m"}, "3% of the streams of a/m fail", ended(2, 98)),
@@ -126,10 +134,10 @@ FIRING = {
         workers(95, 100),
     ),
     "TailraceModelNotReady": (
-        condition("StreamingModel", "Ready", "0"),
-        {"kind": "StreamingModel", "name": "m", "condition": "Ready"},
+        model(ready="0", progressing="1", degraded="1"),
+        NOT_READY,
         "Model a/m has not been ready for 30 minutes",
-        condition("StreamingModel", "Ready", "1"),
+        model(ready="1", progressing="1", degraded="1"),
     ),
     "TailraceResourceDegraded": (
         condition("StreamingGateway", "Degraded", "1"),
@@ -176,13 +184,37 @@ def test_every_alert_is_tested():
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_an_alert_fires_when_it_should_and_only_then(rule, fires, tmp_path):
     loud, labels, summary, quiet = FIRING[rule["alert"]]
-    wanted = [expected(rule, labels, summary)] if fires else []
+    hold(rule, loud if fires else quiet, [expected(rule, labels, summary)] if fires else [], tmp_path)
+
+
+def hold(rule, series, wanted, folder):
+    """These series bring about the wanted alerts of a rule, and no others."""
     case = {"eval_time": "100m", "alertname": rule["alert"], "exp_alerts": wanted}
-    test = {"interval": "1m", "input_series": loud if fires else quiet, "alert_rule_test": [case]}
+    test = {"interval": "1m", "input_series": series, "alert_rule_test": [case]}
     document = {"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": [test]}
-    (tmp_path / "test.yaml").write_text(yaml.safe_dump(document))
-    done = promtool("test", "rules", str(tmp_path / "test.yaml"))
+    (folder / "test.yaml").write_text(yaml.safe_dump(document))
+    done = promtool("test", "rules", str(folder / "test.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+SERVED_BEFORE = "1+0x20 0+0x100"
+
+
+@pytest.mark.parametrize(
+    ("series", "fires"),
+    [
+        (model(ready="0", progressing="1", degraded="0"), False),
+        (model(ready="0", progressing="0", degraded="0"), False),
+        (model(ready=SERVED_BEFORE, progressing="0", degraded="0"), False),
+        (model(ready=SERVED_BEFORE, progressing="1", degraded="0"), True),
+        (model(ready="0", progressing="0", degraded="1"), True),
+    ],
+    ids=["first download", "no replicas", "scaled to none", "served before", "given up"],
+)
+def test_only_a_model_that_should_be_ready_is_missed(series, fires, tmp_path):
+    [rule] = [rule for rule in RULES if rule["alert"] == "TailraceModelNotReady"]
+    summary = FIRING[rule["alert"]][2]
+    hold(rule, series, [expected(rule, NOT_READY, summary)] if fires else [], tmp_path)
 
 
 def test_an_alert_can_be_left_out_and_the_text_for_people_stays_a_template(helm):
