@@ -43,6 +43,7 @@ REFUSED = [
     ("nats.lameDuck.gracePeriod", "1h", "/nats/lameDuck/gracePeriod"),
     ("nats.external.servers", ["nats.example.com:4222"], "/nats/external/servers/0"),
     ("nats.external.servers", ["nats://user:word@host:4222"], "/nats/external/servers/0"),
+    ("nats.external.servers", ["nats://a:4222", "wss://a:443"], "does not match pattern '^(nats|tls)://"),
     ("nats.external.replicas", 2, "one of 1, 3, 5"),
     ("exposure.ingresses", [{"host": "a.example.com"}], "missing property 'namespace'"),
     ("exposure.ingresses", [{"host": "a b", "namespace": "x"}], "/exposure/ingresses/0/host"),
