@@ -39,7 +39,7 @@ def effective(config, folder):
 def test_the_accounts_that_the_page_shows_are_those_that_the_operator_makes(tmp_path):
     shown = effective(ACCOUNTS, tmp_path)
     assert shown == effective(json.dumps(nats_accounts(PASSWORDS, "TAILRACE"))[1:-1], tmp_path)
-    assert shown != effective(ACCOUNTS.replace("DELETE", "PURGE"), tmp_path)
+    assert shown != effective(ACCOUNTS.replace("MSG.DELETE", "DELETE"), tmp_path)
 
 
 def test_the_page_names_every_key_of_the_secret():

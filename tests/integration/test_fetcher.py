@@ -239,8 +239,8 @@ class heard:
         self.broker = broker
 
     async def __aenter__(self):
-        password = self.broker.credentials.password("gateway")
-        self.client = await nats.connect(self.broker.url, user="gateway", password=password)
+        password = self.broker.credentials.password("operator")
+        self.client = await nats.connect(self.broker.url, user="operator", password=password)
         reports = []
 
         async def take(message):

@@ -194,6 +194,11 @@ class Stack:
         for process in reversed(self.processes):
             process.stop()
 
+    def refused_rights(self) -> list[str]:
+        """What the broker did not let the parts do. Nothing, in any test: a part's rights hold all that it does."""
+        log = self.state / "logs" / "nats.log"
+        return [line for line in log.read_text(errors="replace").splitlines() if "Violation" in line]
+
 
 @asynccontextmanager
 async def running_stack(state: Path, spec: dict[str, Any] | None = None, name: str = "sim") -> AsyncIterator[Stack]:
@@ -205,6 +210,7 @@ async def running_stack(state: Path, spec: dict[str, Any] | None = None, name: s
             yield stack
         finally:
             stack.stop()
+        assert stack.refused_rights() == []
 
 
 @dataclass

@@ -177,13 +177,22 @@ def test_the_real_server_accepts_the_local_configuration_with_the_same_accounts(
     assert json.loads(config.read_text())["accounts"].keys() == {"TAILRACE", "SYS"}
 
 
-async def test_only_the_operator_may_make_change_and_remove_streams(credentials: Made) -> None:
+async def test_every_user_but_the_operator_has_a_list_of_what_it_may_do(credentials: Made) -> None:
+    """What is on the lists, the integration tests try on a real server."""
     api = FakeApi()
     await credentials(api).ensure()
     accounts = json.loads("{" + decoded(api.objects[AUTH])["auth.conf"] + "}")["accounts"]
-    denied = {user["user"]: user.get("permissions", {}).get("publish", {}) for user in accounts["TAILRACE"]["users"]}
-    forbidden = {"deny": [f"$JS.API.STREAM.{verb}.>" for verb in ("CREATE", "UPDATE", "DELETE")]}
-    assert denied == {"operator": {}, "gateway": forbidden, "worker": forbidden}
+    rights = {user["user"]: user.get("permissions") for user in accounts["TAILRACE"]["users"]}
+    assert rights["operator"] is None
+    for user in ("gateway", "worker"):
+        assert {act: rules.keys() for act, rules in rights[user].items()} == {
+            "publish": {"allow"},
+            "subscribe": {"allow"},
+        }
+        assert not {">", "$JS.>", "$JS.API.>"} & {
+            *rights[user]["publish"]["allow"],
+            *rights[user]["subscribe"]["allow"],
+        }
     (advisory,) = accounts["SYS"]["users"]
     assert advisory["permissions"] == {
         "publish": {"deny": [">"]},
