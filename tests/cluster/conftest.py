@@ -113,8 +113,10 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Time limits are for tests, not for what the first one of a machine has to build."""
     for item in items:
-        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S, func_only=True))
+        if HERE in item.path.parents:
+            given = item.get_closest_marker("timeout")
+            limit = given.args[0] if given else TEST_TIMEOUT_S
+            item.add_marker(pytest.mark.timeout(limit, func_only=True), append=False)
 
 
 @pytest.hookimpl(wrapper=True)

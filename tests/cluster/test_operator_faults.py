@@ -4,6 +4,7 @@ A cluster of its own, since it is broken on purpose; pods never run here. The re
 ServiceAccount, against a real broker. What pods make of faults is in `test_worker_faults`.
 """
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -133,8 +134,7 @@ def test_in_namespaced_mode_roles_suffice_and_other_namespaces_are_left_alone(ap
         assert "finalizers" not in api.get("sm", "m", ignored)["metadata"]
         assert not api.objects("deployments", ignored)
         assert not [name for name in broker_streams(stack) if ignored in name]
-        for refusal in ("forbidden", "Forbidden", "403", "reconcile.broken"):
-            assert refusal not in stack.operator.log
+        assert not re.search(r"(?i)forbidden|\b403\b|reconcile\.broken", stack.operator.log)
 
 
 def test_two_operators_at_once_come_to_the_same_end_and_rest(stack: Stack, namespace: str, tmp_path: Path) -> None:
@@ -158,11 +158,17 @@ def test_two_operators_at_once_come_to_the_same_end_and_rest(stack: Stack, names
         assert second.process.poll() is None
     finally:
         second.kill()
-    writes_stop(first)
-    before = first.writes()
-    stack.cluster.kubectl("annotate", "sm", "--all", "-n", namespace, "example.com/look=again")
-    writes_stop(first)
-    assert first.writes() == before, "one operator alone finds nothing to change"
+
+    def finds_nothing_to_change() -> bool:
+        writes_stop(first)
+        before = first.writes()
+        look = f"example.com/look={time.monotonic()}"
+        stack.cluster.kubectl("annotate", "sm", "--all", "-n", namespace, "--overwrite", look)
+        writes_stop(first)
+        return first.writes() == before
+
+    # Not at the first try where a former test's namespace goes just then: its models are let go.
+    eventually(finds_nothing_to_change, 60, "one operator alone finds nothing to change")
 
 
 def test_a_newer_schema_reaches_a_running_operator_and_leaves_live_objects_alone(stack: Stack, namespace: str) -> None:
