@@ -95,10 +95,24 @@ RULES: list[tuple[str, list[Document], list[Document]]] = [
                     "--block-size=32",
                     "--structured-outputs-config.disable_any_whitespace=true",
                     "--model-impl=auto",
+                    "--quantization-config={}",
+                    "--speculative-config.draft_tensor_parallel_size=1",
                 ]
             )
         ],
-        [vllm(extraArgs=[argument]) for argument in ("--model", "--max_model_len=5", "-tp", "--speculative-config={}")],
+        [
+            vllm(extraArgs=[argument])
+            for argument in (
+                *("--model", "--max_model_len=5", "-tp", "-qfp8", "--config=vllm.yaml"),
+                *(
+                    "--speculative-config={}",
+                    "--speculative_config.method=ngram",
+                    "-sc.num_speculative_tokens=3",
+                    "-s.model",
+                ),
+                "--structured-outputs-config.backend=guidance",
+            )
+        ],
     ),
     (
         "set exactly one of inline and path",

@@ -78,6 +78,7 @@ except launch.LaunchError as error:
         (["--max-model-len", "many"], "max-model-len"),
         (["--dtype", "int3"], "dtype"),
         (["--enable-auto-tool-choice"], "--tool-call-parser"),
+        (["--spec-meth=ngram"], "--spec-meth"),
     ],
 )
 def test_a_wrong_argument(parse, model, args, named):

@@ -89,8 +89,26 @@ def test_extra_args_do_not_repeat_typed_fields(make, flag):
         assert message == f"{spelling!r} is set by {TYPED_ARGUMENTS[flag]}: use that instead"
 
 
+@pytest.mark.parametrize(
+    ("spelling", "field"),
+    [
+        ("--speculative-config.method=ngram", "speculative.method"),
+        ("--speculative_config.num_speculative_tokens=3", "speculative.tokens"),
+        ("-sc.model=o/n", "speculative.draftModel"),
+        ("-s.method", "speculative.method"),
+        ("--structured-outputs-config.backend=guidance", "structuredOutputs.backend"),
+        ("-qfp8", "quantization"),
+    ],
+)
+def test_extra_args_do_not_repeat_typed_fields_in_vllms_other_spellings(make, spelling, field):
+    message = faults(make.document(**make.vllm(extraArgs=[spelling])))[0]
+    assert message == f"{spelling!r} is set by spec.engine.vllm.{field}: use that instead"
+
+
 def test_extra_args_may_hold_anything_else(make):
     arguments = ["--disable-log-stats", "--block-size=32", "--model-loader-extra-config={}", "--hf-overrides", "{}"]
+    arguments += ["--quantization-config={}", "--speculative-config.draft_tensor_parallel_size=1"]
+    arguments += ["--structured-outputs-config.disable_any_whitespace=true"]
     assert make.model(**make.vllm(extraArgs=arguments)).spec.engine.vllm.extra_args == arguments
 
 

@@ -1,6 +1,5 @@
 """The arguments of vLLM that users need, as typed fields, and an escape hatch for the rest."""
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -11,8 +10,19 @@ from tailrace_operator.resources.quantity import Quantity, QuantityRange
 from tailrace_operator.resources.speculative import Speculative
 
 _HERE = "spec.engine.vllm"
-#: Arguments of `vllm serve` that have a typed field (or that Tailrace sets itself), and what to use instead.
+_SPECULATIVE_FLAGS = ("--speculative-config", "-sc", "-s")
+#: Parts of vLLM's speculative configuration, which may also be given one by one. The others alone turn nothing on.
+_SPECULATIVE_PARTS = {
+    "method": "method",
+    "model": "draftModel",
+    "num-speculative-tokens": "tokens",
+    "prompt-lookup-min": "ngram.min",
+    "prompt-lookup-max": "ngram.max",
+}
+#: Arguments of `vllm serve` that have a typed field (or that Tailrace sets itself), and what to use instead. Of options
+#: with one dash, vLLM's parser also takes the beginning.
 TYPED_ARGUMENTS = {
+    "--config": f"the fields of {_HERE}, and extraArgs for the rest",
     "--model": "spec.model.source",
     "--revision": "spec.model.source.hf.revision",
     "--served-model-name": "metadata.name",
@@ -21,6 +31,7 @@ TYPED_ARGUMENTS = {
     "--max-num-seqs": f"{_HERE}.maxStreams",
     "--tensor-parallel-size": f"{_HERE}.tensorParallelSize",
     "-tp": f"{_HERE}.tensorParallelSize",
+    "-t": f"{_HERE}.tensorParallelSize",
     "--pipeline-parallel-size": f"{_HERE}.pipelineParallelSize",
     "-pp": f"{_HERE}.pipelineParallelSize",
     "--quantization": f"{_HERE}.quantization",
@@ -41,29 +52,45 @@ TYPED_ARGUMENTS = {
     "--chat-template": f"{_HERE}.chatTemplate",
     "--tool-call-parser": f"{_HERE}.toolCallParser",
     "--enable-auto-tool-choice": f"{_HERE}.toolCallParser",
+    "--no-enable-auto-tool-choice": f"{_HERE}.toolCallParser",
     "--reasoning-parser": f"{_HERE}.reasoningParser",
     "--enable-lora": f"{_HERE}.lora",
     "--no-enable-lora": f"{_HERE}.lora",
     "--lora-modules": f"{_HERE}.lora.adapters",
     "--max-lora-rank": f"{_HERE}.lora.maxRank",
     "--max-loras": f"{_HERE}.lora.maxActive",
-    "--speculative-config": f"{_HERE}.speculative",
-    "-sc": f"{_HERE}.speculative",
+    **dict.fromkeys(_SPECULATIVE_FLAGS, f"{_HERE}.speculative"),
+    **{
+        f"{flag}.{part}": f"{_HERE}.speculative.{field}"
+        for flag in _SPECULATIVE_FLAGS
+        for part, field in _SPECULATIVE_PARTS.items()
+    },
     "--spec-method": f"{_HERE}.speculative.method",
     "--spec-model": f"{_HERE}.speculative.draftModel",
     "--spec-tokens": f"{_HERE}.speculative.tokens",
     "--structured-outputs-config": f"{_HERE}.structuredOutputs",
+    "--structured-outputs-config.backend": f"{_HERE}.structuredOutputs.backend",
+    "--structured-outputs-config.reasoning-parser": f"{_HERE}.reasoningParser",
     "--host": "the gateway, which alone is reached by clients",
     "--port": "the gateway, which alone is reached by clients",
 }
-_FLAGS = "|".join(sorted(re.escape(flag.lstrip("-")).replace(r"\-", "[-_]") for flag in TYPED_ARGUMENTS))
-_TYPED_PATTERN = f"^--?({_FLAGS})(=.*)?$"
+
+
+def _either_way(flag: str) -> str:
+    """The pattern of a flag, whose words vLLM takes with dashes and with underscores."""
+    name = flag.lstrip("-")
+    return flag.removesuffix(name) + name.replace("-", "[-_]").replace(".", "[.]")
+
+
+_FLAGS = "|".join(sorted(map(_either_way, TYPED_ARGUMENTS)))
+#: The value of a flag of one letter may follow it at once.
+_TYPED_PATTERN = f"^(({_FLAGS})(=|$)|-q)"
 
 
 def typed_field_of(argument: str) -> str | None:
     """The field to use instead of a vLLM argument, or `None` for an argument that has none."""
     flag = argument.split("=", 1)[0].replace("_", "-")
-    return TYPED_ARGUMENTS.get(flag)
+    return TYPED_ARGUMENTS.get("-q" if flag.startswith("-q") else flag)
 
 
 def _explain_repeated(vllm: "VllmEngine") -> str:

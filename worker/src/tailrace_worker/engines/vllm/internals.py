@@ -69,8 +69,9 @@ class ServingObjects:
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """The parser of `vllm serve`'s arguments."""
-    parser: argparse.ArgumentParser = make_arg_parser(FlexibleArgumentParser(prog="vllm serve", exit_on_error=False))
+    """The parser of `vllm serve`'s arguments. Whole names only: what a typed field sets is told by its name."""
+    empty = FlexibleArgumentParser(prog="vllm serve", exit_on_error=False, allow_abbrev=False)
+    parser: argparse.ArgumentParser = make_arg_parser(empty)
     return parser
 
 
