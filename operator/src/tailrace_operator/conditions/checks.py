@@ -36,6 +36,10 @@ class ResourceView(Protocol):
     def conflicts(self) -> Sequence[str]:
         """What the API server refused, or what stands in the way under a child's name."""
 
+    @property
+    def missing_secret(self) -> str:
+        """What the Secret with the broker's passwords lacks, in a sentence."""
+
 
 def invalid(view: ResourceView) -> Finding | None:
     """The spec cannot be acted upon."""
@@ -54,8 +58,12 @@ def paused(view: ResourceView) -> Finding | None:
 
 
 def troubled(view: ResourceView) -> Finding | None:
-    """The API server lets no pod in, or a pod says why it does not serve: what is newest comes first."""
-    return _refused(view.workload) or pod_trouble(view.workload.pods)
+    """What keeps pods from serving, the first cause first: what all of them lack, who lets them in, what one says."""
+    return _no_passwords(view) or _refused(view.workload) or pod_trouble(view.workload.pods)
+
+
+def _no_passwords(view: ResourceView) -> Finding | None:
+    return Finding(reasons.SECRET_MISSING, view.missing_secret) if view.missing_secret else None
 
 
 def _refused(workload: WorkloadView) -> Finding | None:

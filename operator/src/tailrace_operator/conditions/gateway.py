@@ -21,6 +21,8 @@ class GatewayView:
     conflicts: Sequence[str] = field(default=())
     #: Why clients cannot reach it from outside yet (a load balancer without an address), empty when they can.
     address_trouble: str = ""
+    #: What the Secret with the broker's passwords lacks, in a sentence; nothing when it holds all.
+    missing_secret: str = ""
 
     @property
     def pods_called(self) -> str:

@@ -28,6 +28,8 @@ class ModelView:
     #: The newest word of a worker that loads.
     progress: str = ""
     gateway: GatewayLink = field(default=GatewayLink())
+    #: What the Secret with the broker's passwords lacks, in a sentence; nothing when it holds all.
+    missing_secret: str = ""
 
     @property
     def pods_called(self) -> str:

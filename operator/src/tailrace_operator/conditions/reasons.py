@@ -203,7 +203,7 @@ SECRET_MISSING = Reason(
     Tone.WRONG,
     _BOTH,
     _OF_PODS,
-    "A container needs a Secret, or a key of one, that does not exist.",
+    "A container needs a Secret, or a key of one, that does not exist: one that the spec names, or NATS's passwords.",
     "make the Secret that the message names: the pod starts by itself",
 )
 CONTAINER_CONFIG_ERROR = Reason(

@@ -8,6 +8,7 @@ from tailrace_operator.conditions import GatewayView, PodView, WorkloadView, gat
 from tailrace_operator.controller.executor import Executor, Outcome
 from tailrace_operator.controller.models import LOOK_AGAIN_S, is_paused
 from tailrace_operator.controller.reporting import Reporter
+from tailrace_operator.controller.secret_troubles import SecretTroubles
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.plan import Plan, in_use, plan, versioned
 from tailrace_operator.render import Manifest, RenderSettings, render_gateway
@@ -18,10 +19,13 @@ from tailrace_operator.resources.complaints import complaints, spelled
 class GatewayReconciler:
     """Looks at gateways; it remembers nothing between two looks."""
 
-    def __init__(self, world: World, executor: Executor, reporter: Reporter, rendering: RenderSettings) -> None:
+    def __init__(
+        self, world: World, executor: Executor, reporter: Reporter, secrets: SecretTroubles, rendering: RenderSettings
+    ) -> None:
         self._world = world
         self._executor = executor
         self._reporter = reporter
+        self._secrets = secrets
         self._rendering = rendering
 
     async def reconcile(self, key: Key) -> float | None:
@@ -45,7 +49,13 @@ class GatewayReconciler:
         if not paused:
             outcome = await self._executor.carry_out(self._plan(key, resource, gateway), resource["metadata"]["uid"])
         pods = self._pods(key, gateway.spec.replicas)
-        view = GatewayView(pods, paused, conflicts=outcome.conflicts, address_trouble=self._address(key)[1])
+        view = GatewayView(
+            pods,
+            paused,
+            conflicts=outcome.conflicts,
+            missing_secret=self._secrets.of(key.namespace),
+            address_trouble=self._address(key)[1],
+        )
         await self._report(key, resource, view)
         return LOOK_AGAIN_S if outcome.conflicts else None
 

@@ -25,6 +25,7 @@ from tailrace_operator.controller.finalizer import FINALIZER, Finalizer
 from tailrace_operator.controller.loads import Loads
 from tailrace_operator.controller.progress import Progress
 from tailrace_operator.controller.reporting import Reporter
+from tailrace_operator.controller.secret_troubles import SecretTroubles
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.plan import Plan, Ref, in_use, plan, versioned
 from tailrace_operator.render import Manifest, Rendered, RenderSettings, render
@@ -51,6 +52,7 @@ class Tools:
     finalizer: Finalizer
     loads: Loads
     progress: Progress
+    secrets: SecretTroubles
     rendering: RenderSettings
 
 
@@ -94,6 +96,7 @@ class ModelReconciler:
             workload=workers,
             paused=paused,
             conflicts=outcome.conflicts,
+            missing_secret=tools.secrets.of(key.namespace),
             broker=broker,
             fetch=fetch,
             progress=tools.progress.of(key),

@@ -27,6 +27,7 @@ from tailrace_operator.controller.models import ModelReconciler, Tools
 from tailrace_operator.controller.namespaces import NamespaceReconciler
 from tailrace_operator.controller.progress import Progress
 from tailrace_operator.controller.reporting import Reporter
+from tailrace_operator.controller.secret_troubles import SecretTroubles
 from tailrace_operator.controller.settings import OperatorSettings, own_namespace
 from tailrace_operator.controller.wakes import Wakes
 from tailrace_operator.controller.world import Key, World
@@ -62,13 +63,14 @@ class Operator:
         executor = Executor(api, self.world)
         reporter = Reporter(api, self.world, journal, self.metrics, _now)
         finalizer = Finalizer(api, self.broker, journal, settings.broker_patience_s, _now)
+        self.secrets = secrets = SecretTroubles(self._wake_all_of)
         tools = Tools(
-            api, self.world, self.broker, executor, reporter, finalizer, self._loads, self._progress, rendering
+            api, self.world, self.broker, executor, reporter, finalizer, self._loads, self._progress, secrets, rendering
         )
         self._reconcilers: dict[str, _Reconciler] = {
             "StreamingModel": ModelReconciler(tools),
-            "StreamingGateway": GatewayReconciler(self.world, executor, reporter, rendering),
-            "Namespace": NamespaceReconciler(api, self.world, credentials, rendering),
+            "StreamingGateway": GatewayReconciler(self.world, executor, reporter, secrets, rendering),
+            "Namespace": NamespaceReconciler(api, self.world, credentials, secrets, rendering),
         }
 
     def close(self) -> None:
@@ -97,6 +99,12 @@ class Operator:
             self._progress.run(),
             self.lister.run(self._settings.resync_s),
         ]
+
+    def _wake_all_of(self, namespace: str) -> None:
+        """Resources say in their status what is wrong with what they share."""
+        for kind in ("StreamingModel", "StreamingGateway"):
+            for key, _ in self.world.resources(kind, namespace):
+                self._wakes.wake(key)
 
     def _wake_models_of(self, gateway: Key) -> None:
         """Models say in their status whether their gateway serves."""

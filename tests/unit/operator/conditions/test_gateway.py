@@ -39,6 +39,18 @@ SITUATIONS: dict[str, tuple[GatewayView, str, str, str]] = {
         "True PodsRefused",
         "True PodsRefused",
     ),
+    "the passwords that pods wait for are missing": (
+        GatewayView(failing_start(refused=QUOTA), missing_secret="Secret x lacks the key worker"),
+        "False SecretMissing",
+        "True SecretMissing",
+        "True SecretMissing",
+    ),
+    "the passwords are missing, and what runs has them": (
+        GatewayView(SERVES, missing_secret="Secret x lacks the key worker"),
+        "True Serving",
+        "False Complete",
+        "True SecretMissing",
+    ),
     "the pods of a new generation are not let in": (
         GatewayView(failing_update(refused=QUOTA, replicas=1, updated=0)),
         "True Serving",

@@ -10,6 +10,7 @@ from tailrace_operator.controller.journal import Journal
 from tailrace_operator.controller.metrics import Metrics
 from tailrace_operator.controller.models import LOOK_AGAIN_S, PAUSED
 from tailrace_operator.controller.reporting import Reporter
+from tailrace_operator.controller.secret_troubles import SecretTroubles
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.plan import Ref
 from tailrace_operator.render import RenderSettings
@@ -28,7 +29,10 @@ class Bench:
     def __init__(self, *present: dict[str, Any]) -> None:
         self.api, self.world = FakeApi(*(present or [gateway("edge")])), World()
         reporter = Reporter(self.api, self.world, Journal(self.api, "operator-0", lambda: NOW), Metrics(), lambda: NOW)
-        self.reconciler = GatewayReconciler(self.world, Executor(self.api, self.world), reporter, RenderSettings())
+        self.secrets = SecretTroubles(lambda namespace: None)
+        self.reconciler = GatewayReconciler(
+            self.world, Executor(self.api, self.world), reporter, self.secrets, RenderSettings()
+        )
 
     async def look(self) -> float | None:
         for ref, known in list(self.api.objects.items()):
@@ -100,6 +104,16 @@ async def test_a_service_in_the_way_is_said_and_looked_at_again() -> None:
     assert await bench.look() == LOOK_AGAIN_S
     assert bench.said() == "False Conflict"
     assert DEPLOYMENT in bench.api.objects, "the rest is made nevertheless"
+
+
+async def test_passwords_that_its_namespace_lacks_are_said() -> None:
+    bench = Bench()
+    bench.secrets.tell("default", "Secret x lacks the key advisory")
+    await bench.look()
+    assert (bench.said(), bench.said("Degraded")) == ("False SecretMissing", "True SecretMissing")
+    bench.secrets.tell("default", "")
+    await bench.look()
+    assert bench.said() == "False GatewaysStarting"
 
 
 async def test_an_invalid_spec_is_said_and_the_pods_go_on() -> None:

@@ -14,6 +14,7 @@ from tailrace_operator.controller.metrics import Metrics
 from tailrace_operator.controller.models import LOOK_AGAIN_S, PAUSED, ModelReconciler, Tools
 from tailrace_operator.controller.progress import Progress
 from tailrace_operator.controller.reporting import Reporter
+from tailrace_operator.controller.secret_troubles import SecretTroubles
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.plan import Ref
 from tailrace_operator.render import RenderSettings
@@ -57,6 +58,7 @@ class Bench:
         broker: Any = self.broker
         journal = Journal(self.api, "operator-0", lambda: NOW)
         self.progress = Progress(broker, lambda key: None)
+        self.secrets = SecretTroubles(lambda namespace: None)
         self.tools = Tools(
             self.api,
             self.world,
@@ -66,6 +68,7 @@ class Bench:
             Finalizer(self.api, broker, journal, 60, lambda: NOW),
             Loads(broker, self.world, lambda key: None),
             self.progress,
+            self.secrets,
             RenderSettings(),
         )
         self.reconciler = ModelReconciler(self.tools)
@@ -163,6 +166,18 @@ async def test_a_broker_that_is_away_keeps_nothing_else_from_being_done(state: A
     assert await bench.look() == LOOK_AGAIN_S
     assert bench.kinds() == ["ConfigMap", "Deployment", "PodDisruptionBudget"]
     assert bench.said("Degraded").startswith("True NATS")
+
+
+async def test_passwords_that_its_namespace_lacks_are_said() -> None:
+    bench = Bench(resource())
+    bench.secrets.tell("default", "Secret x lacks the key worker")
+    bench.secrets.tell("elsewhere", "Secret y")
+    await bench.look()
+    assert bench.said() == "False SecretMissing"
+    assert bench.status["conditions"][0]["message"] == "Secret x lacks the key worker"
+    bench.secrets.tell("default", "")
+    await bench.look()
+    assert bench.said() == "False WorkersStarting"
 
 
 async def test_an_invalid_spec_is_said_and_what_runs_stays() -> None:

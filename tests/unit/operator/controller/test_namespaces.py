@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tailrace_operator.apply.kubernetes import NamespaceGoingError
 from tailrace_operator.controller.credentials import Credentials, CredentialsError
-from tailrace_operator.controller.namespaces import NamespaceReconciler
+from tailrace_operator.controller.namespaces import LOOK_AGAIN_S, NamespaceReconciler
+from tailrace_operator.controller.secret_troubles import SecretTroubles
 from tailrace_operator.controller.settings import Nats
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.plan import Ref
@@ -26,6 +27,14 @@ AUTH = {
     "data": {user: base64.b64encode(user.encode()).decode() for user in ("operator", "gateway", "worker", "advisory")},
 }
 GOING = {"deletionTimestamp": "2026-11-22T20:00:00Z"}
+
+
+def theirs(**data: str) -> dict[str, Any]:
+    """A Secret of our name that a person made."""
+    described = {"name": "tailrace-nats", "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": described, "data": data}
+
+
 OTHERS_GATEWAY = {"engine": {"simulated": {}}, "gateway": {"name": "edge"}}
 
 
@@ -33,7 +42,9 @@ class Bench:
     def __init__(self, *present: dict[str, Any], auth: dict[str, Any] | None = AUTH) -> None:
         self.api, self.world = FakeApi(*present, *([auth] if auth else [])), World()
         self.credentials = Credentials(self.api, "tailrace-system", Nats(create_credentials=False))
-        self.reconciler = NamespaceReconciler(self.api, self.world, self.credentials, RenderSettings())
+        self.woken: list[str] = []
+        self.troubles = SecretTroubles(self.woken.append)
+        self.reconciler = NamespaceReconciler(self.api, self.world, self.credentials, self.troubles, RenderSettings())
 
     async def look(self) -> list[str]:
         """What was written."""
@@ -137,11 +148,50 @@ async def test_the_secret_belongs_to_all_gateways_and_follows_the_passwords(benc
     assert base64.b64decode(here.api.objects[SECRET]["data"]["worker"]) == b"new"
 
 
-async def test_a_secret_of_that_name_that_a_person_made_is_left_alone(bench: Any) -> None:
-    theirs = {"apiVersion": "v1", "kind": "Secret", "data": {"x": "eA=="}}
-    here = bench(gateway(), theirs | {"metadata": {"name": "tailrace-nats", "namespace": "default"}})
+@pytest.mark.parametrize("more", [{}, {"x": "eA=="}], ids=["bare", "with more"])
+async def test_a_secret_of_that_name_that_a_person_made_is_left_alone(bench: Any, more: dict[str, str]) -> None:
+    here = bench(gateway(), theirs(gateway="Zw==", worker="dw==", advisory="YQ==", **more))
+    before = here.api.objects[SECRET]["data"]
     assert await here.look() == []
-    assert here.api.objects[SECRET]["data"] == {"x": "eA=="}
+    assert here.api.objects[SECRET]["data"] == before
+    assert here.troubles.of("default") == ""
+
+
+async def test_what_a_persons_secret_lacks_is_told_until_it_is_there(bench: Any) -> None:
+    here = bench(gateway(), theirs(worker="dw==", gateway=""))
+    assert await here.look() == []
+    assert here.troubles.of("default") == (
+        "Secret tailrace-nats in namespace default is not ours and lacks the keys gateway, advisory: "
+        "add the passwords, or delete it, and the operator makes its own"
+    )
+    await here.look()
+    assert here.woken == ["default"], "those who tell of it are woken once"
+    assert await here.reconciler.reconcile(HERE) == LOOK_AGAIN_S
+    del here.api.objects[SECRET]
+    assert await here.look() == ["apply Secret tailrace-nats"]
+    assert here.troubles.of("default") == ""
+    assert here.woken == ["default", "default"]
+
+
+async def test_passwords_that_the_operators_own_secret_lacks_are_told_until_they_are_there(bench: Any) -> None:
+    half = {**AUTH, "data": {key: value for key, value in AUTH["data"].items() if key != "advisory"}}
+    here = bench(gateway(), auth=half)
+    with pytest.raises(CredentialsError):
+        await here.look()
+    lacks = "Secret tailrace-nats-auth in namespace tailrace-system lacks the keys advisory: add the users' passwords"
+    assert here.troubles.of("default") == lacks
+    here.api._store(Ref.of(AUTH), AUTH)
+    assert await here.look() == ["apply Secret tailrace-nats"]
+    assert here.troubles.of("default") == ""
+
+
+async def test_nobody_misses_a_secret_where_nothing_mounts_it(bench: Any) -> None:
+    here = bench(gateway(), theirs())
+    await here.look()
+    del here.api.objects[GATEWAY]
+    here.world.drop(GATEWAY)
+    await here.look()
+    assert here.troubles.of("default") == ""
 
 
 async def test_missing_passwords_do_not_keep_the_gateway_from_being_made(bench: Any) -> None:
@@ -149,6 +199,7 @@ async def test_missing_passwords_do_not_keep_the_gateway_from_being_made(bench: 
     with pytest.raises(CredentialsError, match="make it"):
         await here.look()
     assert GATEWAY in here.api.objects
+    assert "there is no Secret tailrace-nats-auth" in here.troubles.of("default")
 
 
 async def test_a_namespace_that_goes_takes_nothing_more(bench: Any) -> None:

@@ -94,6 +94,14 @@ async def test_a_gateway_wakes_the_models_that_it_serves(bench: Bench) -> None:
     assert sorted(await bench.looked(2)) == [DEFAULT, Key("StreamingModel", "default", "a")]
 
 
+async def test_what_a_namespace_lacks_wakes_all_its_resources_and_nobody_else(bench: Bench) -> None:
+    for known in (resource("a"), resource("b", metadata={"namespace": "elsewhere"}), gateway()):
+        bench.operator.world.put(known)
+    bench.operator.secrets.tell("default", "Secret x lacks a key")
+    assert await bench.looked(2) == [Key("StreamingModel", "default", "a"), DEFAULT]
+    assert len(await bench.settle()) == 2
+
+
 async def test_a_broker_that_came_back_wakes_every_model(bench: Bench) -> None:
     for known in (resource("a"), resource("b"), gateway()):
         bench.operator.world.put(known)
