@@ -24,6 +24,10 @@ class Condition(Block):
 Conditions = Annotated[
     list[Condition], KeyedBy("type"), Field(default=[], max_length=16, description="Conditions, by type.")
 ]
+ObservedGeneration = Annotated[
+    int | None,
+    Field(default=None, ge=0, description="Generation of the spec that the conditions speak of, acted upon or not."),
+]
 
 
 class Fetch(Block):
@@ -41,7 +45,7 @@ class Fetch(Block):
 class Status(Block):
     """What the operator sees of a model."""
 
-    observed_generation: int | None = Field(default=None, ge=0, description="Generation of the spec acted upon.")
+    observed_generation: ObservedGeneration
     replicas: int | None = Field(default=None, ge=0, description="Workers that exist.")
     ready_replicas: int | None = Field(default=None, ge=0, description="Workers that serve.")
     selector: str | None = Field(default=None, description="Label selector of the workers' pods, for scalers.")
@@ -54,7 +58,7 @@ class Status(Block):
 class GatewayStatus(Block):
     """What the operator sees of a gateway."""
 
-    observed_generation: int | None = Field(default=None, ge=0, description="Generation of the spec acted upon.")
+    observed_generation: ObservedGeneration
     replicas: int | None = Field(default=None, ge=0, description="Gateways that exist.")
     ready_replicas: int | None = Field(default=None, ge=0, description="Gateways that serve.")
     selector: str | None = Field(default=None, description="Label selector of the gateways' pods, for scalers.")
