@@ -69,6 +69,7 @@ class Helm:
     def run(self, *arguments: str | Path, stdin: str = "") -> str:
         """What Helm prints. RefusedError with its words when it fails."""
         folders = {f"HELM_{kind}_HOME": str(self.home / kind) for kind in ("CACHE", "CONFIG", "DATA")}
+        folders["HOME"] = str(self.home)
         command = [self.binary, *arguments]
         done = subprocess.run(
             command, input=stdin, capture_output=True, text=True, timeout=60, env=folders, check=False

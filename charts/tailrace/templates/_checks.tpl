@@ -9,6 +9,6 @@
 {{- include "tailrace.exposure.check" . -}}
 {{- if .Values.nats.enabled -}}
 {{- include "tailrace.nats.checkSizes" . -}}
-{{- include "tailrace.nats.checkUpgrade" . -}}
 {{- end -}}
+{{- include "tailrace.upgrade.check" . -}}
 {{- end -}}

@@ -67,29 +67,3 @@ whose server died tries the next one at once, where the Service might lead it to
 {{- fail (printf "nats.lameDuck.duration: NATS refuses less than 30s, and %s is given" $duck) -}}
 {{- end -}}
 {{- end -}}
-
-{{/* What would lose logs or be refused halfway, seen by comparing with what runs (nothing is seen by `helm template`). */}}
-{{- define "tailrace.nats.checkUpgrade" -}}
-{{- $running := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "tailrace.nats.name" .) -}}
-{{- if $running -}}
-{{- $had := int $running.spec.replicas -}}
-{{- $wanted := int .Values.nats.replicas -}}
-{{- if ne $had $wanted -}}
-{{- fail (printf "nats.replicas: %d servers run, and %d are wanted: logs do not move along, so this would lose them. Keep %d, or follow \"From one NATS server to three\" in docs/upgrade.md" $had $wanted $had) -}}
-{{- end -}}
-{{- include "tailrace.nats.checkVolume" (dict "root" . "claims" ($running.spec.volumeClaimTemplates | default list)) -}}
-{{- end -}}
-{{- end -}}
-
-{{- define "tailrace.nats.checkVolume" -}}
-{{- $pvc := .root.Values.nats.jetstream.fileStore.pvc -}}
-{{- if ne (empty .claims) (not $pvc.enabled) -}}
-{{- fail "nats.jetstream.fileStore.pvc.enabled: cannot be changed while NATS runs: its logs would be left behind. See \"A larger volume\" in docs/upgrade.md" -}}
-{{- end -}}
-{{- range .claims -}}
-{{- $had := .spec.resources.requests.storage -}}
-{{- if ne (include "tailrace.mebibytes" $had) (include "tailrace.mebibytes" $pvc.size) -}}
-{{- fail (printf "nats.jetstream.fileStore.pvc.size: Kubernetes refuses to change it from %s to %s in a StatefulSet. See \"A larger volume\" in docs/upgrade.md" $had $pvc.size) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
