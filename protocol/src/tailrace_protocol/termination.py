@@ -23,6 +23,7 @@ class TerminationCode(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     DISK_FULL = "disk_full"
     ENGINE_FAILED = "engine_failed"
+    STARTUP_TIMEOUT = "startup_timeout"
 
 
 def last_words(code: str, sentence: str) -> str:

@@ -12,6 +12,7 @@ from tailrace_broker import termination_log
 from tailrace_broker.settings_file import SettingsError
 from tailrace_protocol.errors import TailraceError
 from tailrace_protocol.settings import WorkerSettings
+from tailrace_protocol.termination import TerminationCode
 
 from tailrace_worker.engines.engine import Engine
 from tailrace_worker.giving_up import CannotRunError, last_words_of
@@ -33,12 +34,17 @@ def make_engine(settings: WorkerSettings) -> Engine:
     return SimulatedEngine(settings.simulated, settings.model, settings.capacity)
 
 
-async def _serve(settings: WorkerSettings) -> None:
+async def _serve(settings: WorkerSettings) -> int:
+    """Serve; the exit status. Last words are left in here: the end of the loop waits for an engine that still loads."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await Worker(settings, lambda: make_engine(settings)).serve(stop)
+    try:
+        await Worker(settings, lambda: make_engine(settings)).serve(stop)
+    except Exception as error:
+        return _give_up(error)
+    return 0
 
 
 def main() -> None:
@@ -48,16 +54,19 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        uvloop.run(_serve(load_settings(arguments.settings)))
-    except Exception as error:
+        settings = load_settings(arguments.settings)
+    except SettingsError as error:
         sys.exit(_give_up(error))
+    sys.exit(uvloop.run(_serve(settings)))
 
 
 def _give_up(error: Exception) -> int:
     """Say why, here and to the kubelet; the exit status."""
     code, sentence = last_words_of(error)
     foreseen = isinstance(error, SettingsError | TailraceError | CannotRunError)
-    log.error("worker.cannot_run code=%s reason=%s", code, sentence, exc_info=None if foreseen else error)
+    # Whoever stops a worker on purpose while it loads need not be told of an error.
+    level = logging.INFO if code is TerminationCode.STARTUP_TIMEOUT else logging.ERROR
+    log.log(level, "worker.cannot_run code=%s reason=%s", code, sentence, exc_info=None if foreseen else error)
     termination_log.leave(code, sentence)
     return 2 if isinstance(error, SettingsError) else 1
 

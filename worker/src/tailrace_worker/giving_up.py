@@ -43,6 +43,16 @@ def engine_died(reason: str) -> CannotRunError:
     return CannotRunError(TerminationCode.ENGINE_FAILED, f"the engine died: {reason or 'its log says why'}")
 
 
+def stopped_early(after_s: float, progress: str) -> CannotRunError:
+    """It was told to stop `after_s` seconds after its start, at `progress`, and had never served.
+
+    Why, it is not told. The words of one whose pod was deleted go with the pod; the others' are read.
+    """
+    where = f" ({progress})" if progress else ""
+    what = f"told to stop after {after_s:.0f} s, before it could serve{where}"
+    return CannotRunError(TerminationCode.STARTUP_TIMEOUT, f"{what}: if the model needs longer, raise startup.deadline")
+
+
 def last_words_of(error: Exception) -> tuple[TerminationCode, str]:
     """The code and the sentence for whoever applied the model."""
     if isinstance(error, CannotRunError):

@@ -25,7 +25,7 @@ from tailrace_protocol.wire import MalformedMessageError, encode
 from tailrace_worker import drain, monitor
 from tailrace_worker.engines.engine import Engine
 from tailrace_worker.generation import Generation, StopReason, Tools
-from tailrace_worker.giving_up import CannotRunError, engine_died
+from tailrace_worker.giving_up import CannotRunError, engine_died, stopped_early
 from tailrace_worker.intake import Delivery, Intake
 from tailrace_worker.metrics import Metrics
 from tailrace_worker.peers import free_slots
@@ -64,12 +64,14 @@ class Worker:
 
         Raises:
             TailraceError: the broker does not answer.
-            CannotRunError: the engine cannot be started, or it died.
+            CannotRunError: the engine cannot be started, or it died; or `stop` was set before it had loaded.
         """
-        settings = self._settings
+        settings, began = self._settings, time.monotonic()
         async with monitor.served(settings.http_host, settings.http_port, self._status, self._metrics):
             if await self._done_before(stop, self._connect()):
                 await self._serve_connected(stop)
+        if self._status.state in ("starting", "loading"):
+            raise stopped_early(time.monotonic() - began, self._status.progress)
 
     async def _connect(self) -> None:
         self._say("waiting for the broker")
@@ -103,10 +105,13 @@ class Worker:
     async def _load(self, stop: asyncio.Event) -> bool:
         """Whether the engine has loaded before `stop` was set."""
         self._status.state = "loading"
+        return await self._done_before(stop, self._start_engine())
+
+    async def _start_engine(self) -> None:
         self._say("importing the engine")
         # Importing vLLM takes tens of seconds: whoever waits shall see that somebody is there.
         self._engine = await asyncio.to_thread(self._make_engine)
-        return await self._done_before(stop, self._engine.start(self._say))
+        await self._engine.start(self._say)
 
     async def _done_before(self, stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
         """Whether `work` was done before `stop` was set, which cancels it; raises what it raises."""

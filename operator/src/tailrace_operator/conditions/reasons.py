@@ -331,6 +331,15 @@ ENGINE_FAILED = Reason(
     "see the worker's log: kubectl logs --previous",
     code="engine_failed",
 )
+STARTUP_TIMEOUT = Reason(
+    "StartupTimeout",
+    Tone.WRONG,
+    _MODELS,
+    _OF_PODS,
+    "A worker had not loaded within startup.deadline, and was started again.",
+    "raise startup.deadline if the model needs longer; else see what it waited for: kubectl logs --previous",
+    code="startup_timeout",
+)
 BAD_SETTINGS = Reason(
     "BadSettings",
     Tone.WRONG,

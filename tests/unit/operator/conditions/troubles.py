@@ -128,6 +128,12 @@ TROUBLES = [
         ("CUDA error", "restarts: 1"),
     ),
     Trouble(
+        "killed while it loaded, after its last words",
+        pod(running(restarts=1, last=ended(137, "startup_timeout: told to stop after 1800 s: raise startup.deadline"))),
+        "StartupTimeout",
+        ("raise startup.deadline", "restarts: 1"),
+    ),
+    Trouble(
         "an init container that fails",
         pod(
             waiting("PodInitializing"),
@@ -174,6 +180,7 @@ QUIET = {
         ready_since="2026-11-22T20:05:01Z",
     ),
     "going": pod(crashing("engine_failed: x"), going=True),
+    "deleted while it loaded": pod(container(terminated=ended(1, "startup_timeout: x")), going=True),
     "evicted": pod(container(terminated=ended(137)), phase="Failed"),
     "done": pod(container(terminated=ended(0)), phase="Succeeded"),
     "ready": pod(running(restarts=1, last=ended(1, "engine_failed: x")), ready=True),
