@@ -1,11 +1,12 @@
 """The operator against a real API server, under its own ServiceAccount, with a real broker: what it makes, and what it
 puts right. No node is needed: pods are never scheduled here."""
 
-import base64
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import secrecy
 from harness.cluster import Cluster
 from operator_stack import (
     Stack,
@@ -193,6 +194,29 @@ def test_a_gateway_that_a_person_made_is_theirs(stack: Stack, namespace: str) ->
     stays(lambda: stack.cluster.get("streaminggateway", "default", namespace), 3, "a person's gateway was removed")
 
 
+def test_owners_change_where_that_needs_the_right_to_delete(stack: Stack, namespace: str) -> None:
+    """The API server here asks for it (OwnerReferencesPermissionEnforcement), so no right to delete is one too many."""
+    cluster = stack.cluster
+    kept = {"source": {"hf": {"repo": "example/model"}}, "cache": {"size": "1Gi", "keep": True}}
+    cached = {**simulated("cached"), "spec": {"engine": {"vllm": {}}, "model": kept}}
+    cluster.apply(simulated("m"), namespace)
+    settle(stack, "m", namespace)
+    cluster.apply(cached, namespace)
+    cluster.wait("streaminggateway", "default", namespace, lambda seen: len(owners(seen)) == 2)
+    claim = cluster.wait("pvc", "cached-cache", namespace, bool)
+    assert owners(claim) == []
+    kept["cache"]["keep"] = False
+    cluster.apply(cached, namespace)
+    cluster.wait("pvc", "cached-cache", namespace, lambda seen: len(owners(seen)) == 1)
+    second = {"apiVersion": "tailrace.dev/v1alpha1", "kind": "StreamingGateway", "metadata": {"name": "second"}}
+    cluster.apply(second, namespace)
+    cluster.wait("secret", "tailrace-nats", namespace, lambda seen: len(owners(seen)) == 2)
+
+
+def owners(found: dict[str, Any]) -> list[str]:
+    return [owner["name"] for owner in found["metadata"].get("ownerReferences", [])]
+
+
 def test_gateways_of_the_same_name_in_two_namespaces_do_not_meet(stack: Stack, namespace: str) -> None:
     with stack.cluster.namespace("other") as other:
         for place in (namespace, other):
@@ -219,11 +243,12 @@ def test_a_model_whose_gateway_is_missing_says_so_and_goes_on_when_it_comes(stac
 def test_passwords_appear_in_no_status_event_or_log(stack: Stack, namespace: str) -> None:
     stack.cluster.apply(simulated("m"), namespace)
     settle(stack, "m", namespace)
-    secret = stack.cluster.get("secret", "tailrace-nats-auth", stack.namespace)
-    passwords = [base64.b64decode(secret["data"][role]).decode() for role in ("operator", "gateway", "worker")]
-    kinds = "streamingmodels,streaminggateways,events,configmaps,deployments,pods"
-    shown = stack.cluster.kubectl("get", kinds, "-A", "-o", "json") + stack.operator.log
-    assert not [password for password in passwords if password in shown]
+    words = secrecy.passwords(stack.cluster.get("secret", "tailrace-nats-auth", stack.namespace))
+    assert len({*words.values()}) == 5
+    assert secrecy.leaked(words, secrecy.objects(stack.cluster) + stack.operator.log) == []
+    assert secrecy.leaked(words, stack.cluster.kubectl("get", "secrets", "-A", "-o", "json")) == [*words], (
+        "none is found"
+    )
     shared = stack.cluster.get("secret", "tailrace-nats", namespace)
     assert sorted(shared["data"]) == ["advisory", "gateway", "worker"]
 

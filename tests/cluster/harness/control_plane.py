@@ -106,7 +106,8 @@ class ControlPlane:
             f"--service-account-key-file={pki('accounts.key')}",
             f"--service-account-signing-key-file={pki('accounts.key')}",
             "--authorization-mode=Node,RBAC",
-            "--enable-admission-plugins=NodeRestriction",
+            # The second is off by default and on in some distributions, where nothing may be missed for the first time.
+            "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
             "--allow-privileged=true",
             f"--default-not-ready-toleration-seconds={EVICTION_S}",
             f"--default-unreachable-toleration-seconds={EVICTION_S}",

@@ -1,6 +1,9 @@
 {{/*
 What the operator may do where models live. Secrets cannot be listed or watched: the one that it makes there is named,
 and users' tokens reach workers through the kubelet. No rule has a wildcard; a test holds both.
+
+Where the API server enforces it (OwnerReferencesPermissionEnforcement), who changes the owners of an object must be allowed
+to delete it. The owners of default gateways, of their Secret and of caches change; the operator deletes none of them.
 */}}
 {{- define "tailrace.rbac.models" -}}
 - apiGroups: [tailrace.dev]
@@ -12,7 +15,7 @@ and users' tokens reach workers through the kubelet. No rule has a wildcard; a t
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [tailrace.dev]
   resources: [streamingmodels/status, streaminggateways/status]
-  verbs: [get, patch]
+  verbs: [patch]
 # Owner references that block deletion need it.
 - apiGroups: [tailrace.dev]
   resources: [streamingmodels/finalizers, streaminggateways/finalizers]
@@ -35,7 +38,7 @@ and users' tokens reach workers through the kubelet. No rule has a wildcard; a t
 # Conditions say why pods do not start.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # Kubernetes cannot bind `create` to a name.
 - apiGroups: [""]
   resources: [secrets]
@@ -46,17 +49,11 @@ and users' tokens reach workers through the kubelet. No rule has a wildcard; a t
   verbs: [get, patch, delete]
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
-- apiGroups: [""]
-  resources: [namespaces]
-  verbs: [get]
+  verbs: [create]
 {{- end -}}
 
 {{/* What the operator may do in its own namespace. */}}
 {{- define "tailrace.rbac.own" -}}
-- apiGroups: [coordination.k8s.io]
-  resources: [leases]
-  verbs: [get, create, patch, update]
 {{- if and .Values.nats.enabled .Values.nats.auth.create }}
 - apiGroups: [""]
   resources: [secrets]
@@ -65,7 +62,7 @@ and users' tokens reach workers through the kubelet. No rule has a wildcard; a t
 - apiGroups: [""]
   resources: [secrets]
   resourceNames: [{{ .Values.nats.auth.secretName }}]
-  verbs: {{ if and .Values.nats.enabled .Values.nats.auth.create }}[get, patch]{{ else }}[get]{{ end }}
+  verbs: [get]
 {{- end -}}
 
 {{- define "tailrace.rbac.subjects" -}}
