@@ -5,7 +5,7 @@ is an operator that fights.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,13 +14,12 @@ import msgspec
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.exceptions import ApiException
-from kubernetes.aio.dynamic import DynamicClient
-from kubernetes.aio.dynamic.exceptions import DynamicApiError
 
 from tailrace_operator.apply.kinds import collection_of, path_of
 from tailrace_operator.plan.identity import FIELD_MANAGER, Ref
 from tailrace_operator.render.rendered import Manifest
 
+_JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"
 _JSON_PATCH = "application/json-patch+json"
 #: All that the API server says of a JSON patch whose `test` fails. Of what is wrong with an object it says more.
@@ -68,6 +67,8 @@ async def connected(kubeconfig: Path | None = None) -> AsyncIterator["Kubernetes
     """The API of the cluster that this pod runs in, or that `kubeconfig` (or the environment) names."""
     configuration = Configuration()
     configuration.connection_pool_maxsize = _CONNECTIONS
+    # Else each request looks for proxies and a netrc file, in a thread; a kubeconfig's `proxy-url` counts nevertheless.
+    configuration.client_session_kwargs = {"trust_env": False}
     try:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except config.ConfigException:
@@ -76,13 +77,13 @@ async def connected(kubeconfig: Path | None = None) -> AsyncIterator["Kubernetes
             config_file=file, client_configuration=configuration
         )
     async with ApiClient(configuration) as client:
-        yield KubernetesApi(DynamicClient(client))  # type: ignore[no-untyped-call]
+        yield KubernetesApi(client)
 
 
 class KubernetesApi:
     """Objects by name. `count` is told of each request: the verb and the kind."""
 
-    def __init__(self, client: DynamicClient) -> None:
+    def __init__(self, client: ApiClient) -> None:
         self._client = client
         self.count: Callable[[str, str], None] = lambda verb, kind: None
 
@@ -95,7 +96,7 @@ class KubernetesApi:
 
     async def list_kind(self, ref: Ref, label_selector: str = "") -> list[Manifest]:
         """The objects of `ref`'s kind in its namespace."""
-        found = await self._request("get", ref, collection_of(ref), label_selector=label_selector)
+        found = await self._request("get", ref, collection_of(ref), labelSelector=label_selector)
         return [{"apiVersion": ref.api_version, "kind": ref.kind, **item} for item in found["items"]]
 
     async def create(self, manifest: Manifest) -> Manifest:
@@ -105,7 +106,7 @@ class KubernetesApi:
             ChangedError: there is one of that name already.
         """
         ref = Ref.of(manifest)
-        return await self._request("post", ref, collection_of(ref), body=manifest, field_manager=FIELD_MANAGER)
+        return await self._request("post", ref, collection_of(ref), body=manifest, fieldManager=FIELD_MANAGER)
 
     async def apply(self, manifest: Manifest, uid: str | None = None, subresource: str = "") -> Manifest:
         """Bring the fields of `manifest` about, taking them over from whoever set them.
@@ -117,7 +118,7 @@ class KubernetesApi:
         ref = Ref.of(manifest)
         path = path_of(ref, subresource)
         return await self._request(
-            "patch", ref, path, body=body, content_type=_APPLY, field_manager=FIELD_MANAGER, force_conflicts="true"
+            "patch", ref, path, body=body, content_type=_APPLY, fieldManager=FIELD_MANAGER, force="true"
         )
 
     async def set_finalizers(self, observed: Manifest, finalizers: list[str]) -> None:
@@ -145,9 +146,7 @@ class KubernetesApi:
             *({"op": "remove", "path": f"/status/{name}"} for name in names),
         ]
         path = path_of(ref, "status")
-        return await self._request(
-            "patch", ref, path, body=patch, content_type=_JSON_PATCH, field_manager=FIELD_MANAGER
-        )
+        return await self._request("patch", ref, path, body=patch, content_type=_JSON_PATCH, fieldManager=FIELD_MANAGER)
 
     async def delete(self, ref: Ref, uid: str) -> None:
         """Delete the object with `uid`, and in the background what it owns; no error if it is gone or another one."""
@@ -155,17 +154,30 @@ class KubernetesApi:
         with contextlib.suppress(NotFoundError, ChangedError):
             await self._request("delete", ref, path_of(ref), body=body)
 
-    async def _request(self, verb: str, ref: Ref, path: str, **arguments: Any) -> Manifest:
+    async def _request(
+        self, verb: str, ref: Ref, path: str, *, body: Any = None, content_type: str = _JSON, **query: str
+    ) -> Manifest:
         self.count(verb, ref.kind)
+        headers = {"Accept": _JSON, "Content-Type": content_type}
         try:
-            response = await self._client.request(verb, path, serialize=False, _request_timeout=_TIMEOUT_S, **arguments)
-            return cast("Manifest", msgspec.json.decode(await response.read()))
-        except DynamicApiError as error:
-            raise _meaning(ref, error.status or 0, error.body) from error
+            status, answer = await self._exchange(verb.upper(), path, headers, body, query)
         except ApiException as error:
             raise _meaning(ref, error.status or 0, error.body) from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise UnreachableError(f"the Kubernetes API does not answer: {type(error).__name__}") from error
+        if not 200 <= status <= 299:
+            raise _meaning(ref, status, answer)
+        return cast("Manifest", msgspec.json.decode(answer))
+
+    async def _exchange(
+        self, verb: str, path: str, headers: Mapping[str, str], body: Any, query: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        """The status and the body of the answer, whatever they say."""
+        request = await self._client.param_serialize(
+            verb, path, None, list(query.items()), dict(headers), body, auth_settings=["BearerToken"]
+        )
+        response = await self._client.call_api(*request, _request_timeout=_TIMEOUT_S)
+        return response.status, await response.read()  # type: ignore[no-untyped-call]
 
 
 def _meaning(ref: Ref, status: int, body: Any) -> KubernetesError:

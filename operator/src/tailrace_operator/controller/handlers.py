@@ -4,7 +4,7 @@ Only raw events are handled, so kopf adds no annotations and no finalizers of it
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -33,9 +33,24 @@ def kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
     result.networking.connect_timeout = 10
     result.networking.error_backoffs = [0.5, 1, 1, 2, 2, 5] + [5] * 1000
     result.process.ultimate_exiting_timeout = 10
+    result.persistence.diffbase_storage = _NoMemory()
     for kind in (*CHILDREN, POD):
         result.watching.label_selectors[kind.plural] = CHILD_SELECTOR
     return result
+
+
+class _NoMemory(kopf.DiffBaseStorage):
+    """kopf compares every object with what it was, for handlers of changes, of which we have none: it copies a lot."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Nothing."""
+        return cast("kopf.BodyEssence", {})
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing."""
+
+    def store(self, **_: Any) -> None:
+        """Nowhere."""
 
 
 def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
