@@ -37,6 +37,7 @@ def resource(kind: str) -> Object:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     answers: dict[str, Object]
 
     def do_GET(self) -> None:
@@ -59,7 +60,7 @@ def serving(known: Iterable[Object], running: list[Object], namespace: str) -> I
     path = f"/apis/apps/v1/namespaces/{namespace}/statefulsets"
     answers[path] = {"kind": "StatefulSetList", "apiVersion": "apps/v1", "metadata": {}, "items": running}
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"answers": answers})) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
