@@ -1,7 +1,8 @@
-"""Build Tailrace's images: `python3 images/build.py [--tool buildah] [--base IMAGE] [gateway operator ...]`.
+"""Build Tailrace's images: `python3 images/build.py [--registry HOST --push] [--base IMAGE] [gateway operator ...]`.
 
-Without names all of them are built, GPU worker and CPU worker (6 GB each and more) included. Needs docker, podman or
-buildah, and nothing else but Python.
+Without names all of them are built, GPU worker and CPU worker (6 GB each and more) included. They are named as the
+chart asks for them when its `images.registry` is the same registry. Needs docker, podman or buildah, and nothing else
+but Python.
 """
 
 import argparse
@@ -10,12 +11,16 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ("docker", "podman", "buildah")
-REGISTRY = "ghcr.io/tailrace"
+#: The chart's own `images.registry`, and the folder of a registry that all its `images.….repository` lie in.
+HOST, FOLDER = "ghcr.io", "tailrace"
+#: What the names of a release's images begin with.
+REGISTRY = f"{HOST}/{FOLDER}"
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,11 @@ def command(tool: str, image: Image, tag: str, arguments: dict[str, str], option
     return [*parts, *options, str(ROOT)]
 
 
+def reference(registry: str, name: str, tag: str) -> str:
+    """The full name of an image, for a chart whose `images.registry` is `registry`."""
+    return f"{registry.rstrip('/')}/{FOLDER}/{name}:{tag}"
+
+
 def find_tool() -> str | None:
     """The first tool that this machine has."""
     return next((tool for tool in TOOLS if shutil.which(tool)), None)
@@ -102,7 +112,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--tool", choices=TOOLS, help="what builds; the first that is installed")
     parser.add_argument("--base", help="the Debian that the images stand on, instead of the recipe's")
     parser.add_argument("--vllm-base", help="the image with vLLM that the worker for GPUs stands on, likewise")
-    parser.add_argument("--registry", default=REGISTRY, help="what stands before the images' names [%(default)s]")
+    parser.add_argument("--registry", default=HOST, help="the registry, as the chart's images.registry [%(default)s]")
+    parser.add_argument("--push", action="store_true", help="push them there once all are built; log in before")
     parser.add_argument("--version", default=version(), help="the tag and version label [%(default)s]")
     parser.add_argument("--option", action="append", default=[], help="passed to the tool, such as --option=--no-cache")
     parser.add_argument("--print", action="store_true", help="print the commands, and run none")
@@ -115,14 +126,20 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-def main() -> int:
-    """Build; the exit status is that of the first build that fails."""
-    options = parse(sys.argv[1:])
-    for name in options.images or IMAGES:
-        tag = f"{options.registry.rstrip('/')}/{name}:{options.version}"
+def commands(options: argparse.Namespace) -> Iterator[list[str]]:
+    """What is to be run: every build, and then every push, so that no half of a release is pushed."""
+    names = {name: reference(options.registry, name, options.version) for name in options.images or IMAGES}
+    for name, full in names.items():
         base = options.vllm_base if name == "worker" else options.base
-        arguments = build_arguments(options.version, base)
-        line = command(options.tool, IMAGES[name], tag, arguments, options.option)
+        yield command(options.tool, IMAGES[name], full, build_arguments(options.version, base), options.option)
+    if options.push:
+        yield from ([options.tool, "push", full] for full in names.values())
+
+
+def main() -> int:
+    """Build; the exit status is that of the first command that fails."""
+    options = parse(sys.argv[1:])
+    for line in commands(options):
         print(shlex.join(line), flush=True)
         status = 0 if options.print else subprocess.run(line, check=False).returncode
         if status:

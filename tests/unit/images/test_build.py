@@ -89,10 +89,23 @@ def test_the_base_of_debian_images_is_not_given_to_the_one_that_stands_on_vllm()
 
 
 def test_tags_and_labels_carry_the_version():
-    _, line = printed("--tool", "buildah", "--registry", "r.example/t/", "--version", "9.8.7", "gateway")
-    assert "--tag r.example/t/gateway:9.8.7 " in line
+    _, line = printed("--tool", "buildah", "--registry", "r.example:5000/t/", "--version", "9.8.7", "gateway")
+    assert "--tag r.example:5000/t/tailrace/gateway:9.8.7 " in line
     assert "VERSION=9.8.7" in line
     assert re.search(r"REVISION=([0-9a-f]{40}(-dirty)?|unknown)", line)
+
+
+@pytest.mark.parametrize("tool", build.TOOLS)
+def test_all_are_built_before_the_first_is_pushed(tool):
+    _, lines = printed("--tool", tool, "--registry", "r.example", "--version", "1", "--push", "gateway", "operator")
+    first, second, *pushes = lines.splitlines()
+    assert "--tag r.example/tailrace/gateway:1 " in first
+    assert "--tag r.example/tailrace/operator:1 " in second
+    assert pushes == [f"{tool} push r.example/tailrace/{name}:1" for name in ("gateway", "operator")]
+
+
+def test_nothing_is_pushed_unless_asked_for():
+    assert " push " not in printed("--tool", "docker")[1]
 
 
 def test_an_unknown_image_is_refused_with_the_known_ones():
