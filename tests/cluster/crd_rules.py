@@ -140,12 +140,12 @@ RULES: list[tuple[str, list[Document], list[Document]]] = [
         [guessing(method="ngram", ngram={"min": 5, "max": 4})],
     ),
     (
-        "firstToken must not be longer than total",
+        "firstToken must not be longer than total: lower it or raise timeouts.total",
         [model(timeouts={"firstToken": "5m", "total": "5m"})],
         [model(timeouts={"firstToken": "5m1s", "total": "5m"})],
     ),
     (
-        "betweenTokens must not be longer than total",
+        "betweenTokens must not be longer than total: lower it or raise timeouts.total",
         [model(timeouts={"betweenTokens": "5m", "total": "5m"})],
         [model(timeouts={"betweenTokens": "301s", "total": "5m"})],
     ),

@@ -78,7 +78,7 @@ def test_a_phase_is_not_longer_than_the_whole(make, field):
     others = {"firstToken": "1s", "betweenTokens": "1s"}
     assert make.model(timeouts={**others, field: "5m", "total": "5m"})
     message = faults(make.document(timeouts={**others, field: "6m", "total": "5m"}))[0]
-    assert message == f"{field} (6m) must not be longer than total (5m): lower it or raise total"
+    assert message == f"{field} (6m) must not be longer than total (5m): lower it or raise timeouts.total"
 
 
 @pytest.mark.parametrize("flag", sorted(TYPED_ARGUMENTS))

@@ -23,7 +23,7 @@ class Chunking(Block):
 def _too_long(field: str) -> Callable[["Timeouts"], str]:
     def explain(timeouts: "Timeouts") -> str:
         value = getattr(timeouts, to_snake(field))
-        return f"{field} ({value}) must not be longer than total ({timeouts.total}): lower it or raise total"
+        return f"{field} ({value}) must not be longer than total ({timeouts.total}): lower it or raise timeouts.total"
 
     return explain
 
@@ -34,14 +34,14 @@ class Timeouts(Block):
     rules = (
         Rule(
             cel="duration(self.firstToken) <= duration(self.total)",
-            message="firstToken must not be longer than total",
+            message="firstToken must not be longer than total: lower it or raise timeouts.total",
             holds=lambda timeouts: timeouts.first_token.seconds <= timeouts.total.seconds,
             field="firstToken",
             explain=_too_long("firstToken"),
         ),
         Rule(
             cel="duration(self.betweenTokens) <= duration(self.total)",
-            message="betweenTokens must not be longer than total",
+            message="betweenTokens must not be longer than total: lower it or raise timeouts.total",
             holds=lambda timeouts: timeouts.between_tokens.seconds <= timeouts.total.seconds,
             field="betweenTokens",
             explain=_too_long("betweenTokens"),
