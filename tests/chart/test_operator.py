@@ -50,7 +50,7 @@ def test_what_the_values_say_reaches_the_settings(helm):
                 "images": {"pullPolicy": "Always", "pullSecrets": [{"name": "s"}]},
                 "networkPolicy": {"enabled": False},
                 "modelRoot": "/data",
-                "broker": {"queueMaxBytes": "32Mi"},
+                "broker": {"queueMaxBytes": "32Mi", "logMaxBytes": "4Gi"},
                 "operator": {"log": {"level": "debug", "format": "text"}},
             }
         )
@@ -59,6 +59,7 @@ def test_what_the_values_say_reaches_the_settings(helm):
     assert (settings.image_pull_policy, settings.image_pull_secrets) == ("Always", ["s"])
     assert (settings.network_policies, settings.model_root) == (False, "/data")
     assert settings.broker.queue_max_bytes.value == 32 * 2**20
+    assert settings.broker.log_max_bytes.value == 2**32
     assert (settings.log.level, settings.log.format) == ("debug", "text")
 
 

@@ -34,6 +34,7 @@ REFUSED = [
     ("modelRoot", "models", "/modelRoot"),
     ("broker.queueMaxBytes", "64M", "/broker/queueMaxBytes"),
     ("broker.queueMaxBytes", 64, "want string"),
+    ("broker.logMaxBytes", "0Gi", "/broker/logMaxBytes"),
     ("nats.image.tag", "", "/nats/image/tag"),
     ("nats.auth.secretName", "", "/nats/auth/secretName"),
     ("nats.jetstream.memoryStore.maxSize", "0Gi", "/nats/jetstream/memoryStore/maxSize"),

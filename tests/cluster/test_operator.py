@@ -109,6 +109,19 @@ def test_a_foreign_deployment_of_the_same_name_is_never_touched(stack: Stack, na
     stack.wait_reason("m", namespace, "Ready", "WorkersStarting", within_s=45)
 
 
+def test_a_log_beyond_the_installations_limit_is_refused_in_words_until_it_is_lowered(
+    stack: Stack, namespace: str
+) -> None:
+    stack.cluster.apply(simulated("greedy", replay={"maxBytes": "1025Mi"}), namespace)
+    message = stack.wait_reason("greedy", namespace, "Ready", "InvalidSpec")
+    assert "spec.replay.maxBytes 1025Mi is more than this installation allows (broker.logMaxBytes 1Gi)" in message
+    assert not {f"tr_req_{namespace}_greedy", f"tr_log_{namespace}_greedy"} & broker_streams(stack)
+    assert stack.cluster.get("deployment", "greedy-worker", namespace) is None
+    stack.cluster.apply(simulated("greedy", replay={"maxBytes": "1Gi"}), namespace)
+    settle(stack, "greedy", namespace)
+    assert {f"tr_req_{namespace}_greedy", f"tr_log_{namespace}_greedy"} <= broker_streams(stack)
+
+
 def test_a_deleted_model_leaves_nothing_but_what_others_need(stack: Stack, namespace: str) -> None:
     stack.cluster.apply([simulated("one"), simulated("two")], namespace)
     settle(stack, "one", namespace)

@@ -3,7 +3,7 @@
 import json
 
 from manifests import container, settings_in
-from tailrace_operator.render import RenderSettings, default_gateway, render, render_gateway
+from tailrace_operator.render import RenderSettings, beyond_limits, default_gateway, render, render_gateway
 from tailrace_protocol import subjects
 from tailrace_protocol.settings import ModelSettings, WorkerSettings
 
@@ -36,6 +36,17 @@ def test_the_log_lives_as_long_as_its_streams_can_be_read(make):
     assert (log.retention, log.discard, log.allow_direct) == ("limits", "old", True)
     assert (log.max_age_s, log.max_bytes) == (900, 2 * 2**20)
     assert (log.storage, queue.storage) == ("file", "file")
+
+
+def test_a_model_must_leave_room_for_others(make):
+    settings = RenderSettings(log_max_bytes=2**31)
+
+    assert beyond_limits(make.model(replay={"maxBytes": "2Gi"}), settings) == []
+    (complaint,) = beyond_limits(make.model(replay={"maxBytes": "2049Mi"}), settings)
+    assert complaint == (
+        "spec.replay.maxBytes 2049Mi is more than this installation allows (broker.logMaxBytes 2Gi): "
+        "lower it, or ask whoever runs the installation to raise the limit"
+    )
 
 
 def test_the_workers_pull_without_a_bound_of_the_broker(make):

@@ -86,8 +86,8 @@ INVALID_SPEC = Reason(
     Tone.WRONG,
     _BOTH,
     _STOPPED,
-    "The spec breaks a rule that the API server did not know when it was applied, for example since the CRD is older "
-    "than the operator. What runs goes on as it is.",
+    "The spec breaks a rule that the API server did not know when it was applied: it asks for more than this "
+    "installation allows, or the CRD is older than the operator. What runs goes on as it is.",
     "correct the fields that the message names, and see that the CRDs are of the operator's version",
 )
 CONFLICT = Reason(

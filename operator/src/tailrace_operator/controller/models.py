@@ -28,7 +28,7 @@ from tailrace_operator.controller.reporting import Reporter
 from tailrace_operator.controller.secret_troubles import SecretTroubles
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.plan import Plan, Ref, in_use, plan, versioned
-from tailrace_operator.render import Manifest, Rendered, RenderSettings, render
+from tailrace_operator.render import Manifest, Rendered, RenderSettings, beyond_limits, render
 from tailrace_operator.resources import DEFAULT_GATEWAY, StreamingModel
 from tailrace_operator.resources.complaints import complaints, spelled
 
@@ -78,9 +78,15 @@ class ModelReconciler:
             model = parse(resource)
         except ValidationError as error:
             wrong = [f"{spelled(path)} {sentence}" for path, sentence in complaints(error)]
-            await self._report(key, resource, ModelView(self._workers(key, None), complaints=wrong))
-            return None
+            return await self._refuse(key, resource, wrong)
+        if wrong := beyond_limits(model, self._tools.rendering):
+            return await self._refuse(key, resource, wrong)
         return await self._bring_about(key, resource, model)
+
+    async def _refuse(self, key: Key, resource: Manifest, wrong: list[str]) -> float | None:
+        """Say what is wrong with the spec; what runs goes on as it is."""
+        await self._report(key, resource, ModelView(self._workers(key, None), complaints=wrong))
+        return None
 
     async def _bring_about(self, key: Key, resource: Manifest, model: StreamingModel) -> float | None:
         tools, paused = self._tools, is_paused(resource)

@@ -50,6 +50,9 @@ class Broker(Block):
     queue_max_bytes: Annotated[Quantity, QuantityRange("1Mi", "1Ti")] = Field(
         default=Quantity("64Mi"), description="Waiting and running requests of one model."
     )
+    log_max_bytes: Annotated[Quantity, QuantityRange("1Mi", "1Ti")] = Field(
+        default=Quantity("1Gi"), description="Largest log that a model may ask for (spec.replay.maxBytes)."
+    )
     payloads_max_bytes: Annotated[Quantity, QuantityRange("1Mi", "1Ti")] = Field(
         default=Quantity("2Gi"), description="Large requests and answers of all models together."
     )
@@ -101,6 +104,7 @@ class OperatorSettings(Block):
             model_root=self.model_root,
             broker_replicas=self.nats.replicas,
             queue_max_bytes=int(self.broker.queue_max_bytes.value),
+            log_max_bytes=int(self.broker.log_max_bytes.value),
             payloads_max_bytes=int(self.broker.payloads_max_bytes.value),
         )
 

@@ -16,6 +16,7 @@ from tailrace_operator.render.objects import (
 )
 from tailrace_operator.render.settings import RenderSettings
 from tailrace_operator.resources import StreamingModel
+from tailrace_operator.resources.quantity import in_bytes
 
 _DUPLICATE_WINDOW_S = 120.0
 
@@ -29,6 +30,16 @@ def broker_objects(model: StreamingModel, settings: RenderSettings) -> BrokerObj
         buckets=(BucketObject(subjects.MODELS_BUCKET, replicas=settings.broker_replicas),),
         entries=(models_entry(model),),
     )
+
+
+def beyond_limits(model: StreamingModel, settings: RenderSettings) -> list[str]:
+    """What the model asks for and the installation does not give, in sentences: one must not take what others need."""
+    asked, most = model.spec.replay.max_bytes, settings.log_max_bytes
+    if asked.value <= most:
+        return []
+    remedy = "lower it, or ask whoever runs the installation to raise the limit"
+    limit = f"this installation allows (broker.logMaxBytes {in_bytes(most)})"
+    return [f"spec.replay.maxBytes {asked} is more than {limit}: {remedy}"]
 
 
 def queue_stream(model: StreamingModel, settings: RenderSettings) -> StreamObject:

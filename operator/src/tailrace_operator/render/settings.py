@@ -43,6 +43,8 @@ class RenderSettings:
     broker_replicas: int = 1
     #: Most bytes of waiting and running requests per model. The broker reserves them, used or not.
     queue_max_bytes: int = 64 * 1024 * 1024
+    #: Most bytes of log that a model may ask for. The broker reserves them, used or not.
+    log_max_bytes: int = 1024 * 1024 * 1024
     #: Most bytes of large requests and results, all models together.
     payloads_max_bytes: int = 2 * 1024 * 1024 * 1024
     #: Whether the pods are processes of one machine: they keep its home directory, and vLLM itself downloads models.

@@ -105,6 +105,11 @@ def canonical(quantity: Quantity) -> str:
     return _shortest(thousandths, _DECIMAL) if thousandths else "0"
 
 
+def in_bytes(amount: int) -> str:
+    """Bytes in the largest binary unit that needs no fraction: 2**30 is 1Gi."""
+    return _shortest(amount, _BINARY)
+
+
 def _shortest(amount: int, units: dict[str, int]) -> str:
     unit, size = next((unit, size) for unit, size in units.items() if amount % size == 0)
     return f"{amount // size}{unit}"

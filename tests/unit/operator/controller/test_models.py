@@ -194,6 +194,17 @@ async def test_an_invalid_spec_is_said_and_what_runs_stays() -> None:
     assert bench.kinds() == ["ConfigMap", "Deployment", "PodDisruptionBudget"]
 
 
+async def test_a_log_beyond_the_installations_limit_is_said_and_not_asked_for() -> None:
+    bench = Bench(resource())
+    bench.edit(Ref.of(resource()), spec={"engine": {"simulated": {}}, "replay": {"maxBytes": "100Gi"}})
+    await bench.look()
+    assert (bench.kinds(), bench.broker.applied) == ([], [])
+    assert (bench.said("Ready"), bench.said("Degraded")) == ("False InvalidSpec", "True InvalidSpec")
+    condition = next(c for c in bench.status["conditions"] if c["type"] == "Ready")
+    assert "spec.replay.maxBytes 100Gi is more than this installation allows" in condition["message"]
+    assert "finalizers" not in bench.api.objects[Ref.of(resource())]["metadata"]
+
+
 @pytest.mark.parametrize(
     ("value", "paused"), [("true", True), ("True", True), ("1", True), ("yes", True), ("false", False), ("", False)]
 )

@@ -26,7 +26,8 @@ nats:
   createCredentials: false
 broker:
   queueMaxBytes: 32Mi
-  payloadsMaxBytes: 1Gi
+  logMaxBytes: 4Gi
+  payloadsMaxBytes: 512Mi
 networkPolicies: false
 modelRoot: /srv/models
 log: {level: debug, format: text}
@@ -59,7 +60,8 @@ def test_everything_that_is_set_arrives(tmp_path: Path) -> None:
     rendering = settings.for_rendering()
     assert rendering.nats_servers == ("nats://one:4222", "nats://two:4222")
     assert (rendering.nats_account, rendering.nats_advisories, rendering.broker_replicas) == ("OURS", False, 3)
-    assert (rendering.queue_max_bytes, rendering.payloads_max_bytes) == (32 * 2**20, 2**30)
+    assert (rendering.queue_max_bytes, rendering.payloads_max_bytes) == (32 * 2**20, 2**29)
+    assert rendering.log_max_bytes == 2**32
     assert rendering.worker_simulated_image == "example.com/worker-simulated:1"
     assert (rendering.image_pull_policy, rendering.image_pull_secrets) == ("Always", ("registry",))
     assert (rendering.model_root, rendering.network_policies) == ("/srv/models", False)
@@ -82,6 +84,7 @@ def test_everything_that_is_set_arrives(tmp_path: Path) -> None:
             "broker.queueMaxBytes '64MB' is not a quantity: write a number with a suffix",
         ),
         ("broker: {queueMaxBytes: 1Ki}", "broker.queueMaxBytes 1Ki must lie between 1Mi and 1Ti"),
+        ("broker: {logMaxBytes: 0}", "broker.logMaxBytes 0 must lie between 1Mi and 1Ti"),
         ("broker: {payloadsMaxBytes: 2Ti}", "broker.payloadsMaxBytes 2Ti must lie between 1Mi and 1Ti"),
         ("networkPolicies: 'yes'", "networkPolicies 'yes' is wrong: it must be a valid boolean"),
         ("log: {level: loud}", "log.level 'loud' is not one of 'debug', 'info', 'warning', 'error'"),
