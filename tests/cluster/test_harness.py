@@ -324,7 +324,8 @@ def own_number(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("own_number")
-def test_a_cluster_that_is_stopped_leaves_nothing(cluster):
+def test_a_cluster_that_is_stopped_leaves_nothing(cluster, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     own = launch.start(NODE, archives=[images.base()])
     before = Traces.of(own.instance)
     with own.namespace(wait=False) as namespace:
@@ -338,6 +339,7 @@ def test_a_cluster_that_is_stopped_leaves_nothing(cluster):
     assert Traces.of(own.instance).of_cluster == []
     assert before.of_cluster
     assert Traces.of(own.instance).of_host == before.of_host
+    assert list(tmp_path.iterdir()) == [], "something was left in the working directory"
     assert {node["metadata"]["name"] for node in cluster.objects("nodes")} == {"node-1", "node-2"}
 
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import assets, binaries, cache, images, instances, launch, packages, shell
+from harness import assets, binaries, cache, images, instances, launch, packages, shell, stores
 from harness.cluster import API, NODE, Cluster
 from harness.errors import CommandError, HarnessError, UnavailableError
 
@@ -108,6 +108,17 @@ def test_an_image_that_does_not_build_says_what_failed(tmp_path):
     dockerfile.write_text("ARG BASE\nFROM ${BASE}\nRUN echo no such luck >&2; exit 3\n")
     with pytest.raises(CommandError, match="no such luck"):
         images.build(dockerfile, tmp_path, "localhost/never:test", key="never", build_args={"BASE": images.BASE})
+
+
+def test_a_store_of_images_is_made_without_a_trace_in_the_working_directory(monkeypatch, tmp_path):
+    """containerd makes the folders that its configuration names, wherever that is."""
+    launch.require_full_nodes()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "store").mkdir()
+    stores.extend(tmp_path / "store", None, images.pause())
+    assert list((tmp_path / "store" / stores.CONTAINERD).glob("io.containerd.metadata.*/meta.db"))
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 def test_two_that_want_the_same_entry_make_it_once(monkeypatch, tmp_path):

@@ -113,8 +113,7 @@ class Node:
         cni = self.folder / "cni"
         cni.mkdir(exist_ok=True)
         (cni / "10-pods.conflist").write_text(json.dumps(node_config.cni(self.instance, self.index)))
-        containerd = node_config.CONTAINERD.replace("CNI_FOLDER", str(cni))
-        (self.folder / "containerd.toml").write_text(containerd)
+        (self.folder / "containerd.toml").write_text(node_config.containerd(cni))
         kubelet = node_config.kubelet(self.instance, str(self.credentials.file("ca.crt")), self.cgroup)
         (self.folder / "kubelet.json").write_text(json.dumps(kubelet))
         write_proxy_configuration(self.instance, self.credentials, self.folder)

@@ -1,13 +1,14 @@
 """What a node's programs read: containerd's, CNI's, the kubelet's and kube-proxy's configuration."""
 
+from pathlib import Path
 from typing import Any
 
 from .images import PAUSE
 from .instances import Instance
 
-CONTAINERD = f"""\
+_CONTAINERD = """\
 version = 2
-root = "/var/lib/containerd"
+root = "{root}"
 state = "/run/containerd"
 disabled_plugins = [
   "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
@@ -16,12 +17,12 @@ disabled_plugins = [
 [grpc]
   address = "/run/containerd/containerd.sock"
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{PAUSE}"
+  sandbox_image = "{pause}"
   # Without CAP_SYS_RESOURCE, runc may not lower a pod's oom_score_adj below its own, and the pod would not start.
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
-    conf_dir = "CNI_FOLDER"
+    conf_dir = "{cni}"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
 """
@@ -35,6 +36,11 @@ TUNABLES = {
     "kernel/keys/root_maxkeys": 1000000,
     "kernel/keys/root_maxbytes": 25000000,
 }
+
+
+def containerd(cni: Path, root: Path = Path("/var/lib/containerd")) -> str:
+    """With the folder of its networks' configuration, and the one of all that it keeps; it makes what is missing."""
+    return _CONTAINERD.format(cni=cni, root=root, pause=PAUSE)
 
 
 def cni(instance: Instance, index: int) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def extend(draft: Path, parent: Path | None, archive: Path) -> None:
     root = draft / CONTAINERD
     if parent:
         clone(parent, root)
-    (draft / "containerd.toml").write_text(node_config.CONTAINERD.replace("/var/lib/containerd", str(root)))
+    # No pods, no networks: what would be their folder goes with the namespace's /run.
+    (draft / "containerd.toml").write_text(node_config.containerd(Path("/run/cni"), root))
     sandbox = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
     with archive.open("rb") as content:
         shell.run([*sandbox, "sh", "-euc", SCRIPT, "store", draft], stdin=content, timeout_s=1800)
