@@ -2,13 +2,14 @@
 
 import json
 import re
+import shlex
 import subprocess
 
 import pytest
 import yaml
 from tailrace_operator.render.accounts import nats_accounts
 
-from .helm import CHART, ROOT
+from .helm import CASES, CHART, ROOT
 from .test_nats import nats_server
 
 PAGE = (ROOT / "docs" / "install.md").read_text()
@@ -45,6 +46,20 @@ def test_the_accounts_that_the_page_shows_are_those_that_the_operator_makes(tmp_
 def test_the_page_names_every_key_of_the_secret():
     for name in (*PASSWORDS, "routes", "auth.conf"):
         assert f"`{name}`" in PAGE
+
+
+def test_the_page_prints_every_role_of_the_operator_for_whoever_may_make_them(helm):
+    [line] = re.findall(r"^\$ (helm template .*?)\n```", PAGE, re.MULTILINE | re.DOTALL)
+    for case in CASES:
+        named = {"charts/tailrace": str(CHART), "values.yaml": str(case)}
+        words = [named.get(word, word) for word in shlex.split(line.replace("\\\n", ""))]
+        printed = [item for item in yaml.safe_load_all(helm.run(*words[1:])) if item]
+        wanted = helm.template({"rbac": {"create": True}}, files=(case,))
+        assert printed == [item for item in wanted if "rbac" in item["apiVersion"] and not of_people(item)]
+
+
+def of_people(item):
+    return item["metadata"]["labels"]["app.kubernetes.io/component"] == "people"
 
 
 @pytest.mark.parametrize("page", ["install.md", "upgrade.md", "sizing.md"])
