@@ -28,7 +28,7 @@ from operator_stack import (
     simulated,
 )
 
-API_AWAY_S = 30
+API_AWAY_S = 60
 #: The garbage collector of a new cluster learns of new kinds of owners every 30 s.
 GARBAGE_S = 90
 FLAPS, FLAP_S, FLAPPED_MODELS = 5, 4.0, 20

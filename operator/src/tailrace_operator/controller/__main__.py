@@ -43,7 +43,7 @@ async def _serve(operator: Operator, settings: OperatorSettings, stop: asyncio.E
     log.info("operator.started namespaces=%s", ",".join(settings.watch_namespaces) or "all")
     watching = kopf.operator(
         registry=registry,
-        settings=kopf_settings(settings),
+        settings=kopf_settings(settings, operator.lister.soon),
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
         liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz" if settings.health_port else None,

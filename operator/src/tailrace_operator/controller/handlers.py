@@ -3,7 +3,8 @@
 Only raw events are handled, so kopf adds no annotations and no finalizers of its own to anybody's objects.
 """
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import kopf
@@ -21,8 +22,11 @@ def register(registry: kopf.OperatorRegistry, world: World, wake: Callable[[Key]
         kopf.on.event(*_resource(kind), registry=registry, id=kind.plural)(_handler(kind, world, wake))
 
 
-def kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
-    """kopf's settings: no events of its own, no scanning, and only our objects from the server."""
+def kopf_settings(settings: OperatorSettings, interrupted: Callable[[], None]) -> kopf.OperatorSettings:
+    """kopf's settings: no events of its own, no scanning, and only our objects from the server.
+
+    `interrupted` is called before each try after a failed one.
+    """
     result = kopf.OperatorSettings()
     result.posting.enabled = False
     result.scanning.disabled = True
@@ -31,12 +35,29 @@ def kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
     result.watching.reconnect_backoff = 0.5
     result.networking.request_timeout = 60
     result.networking.connect_timeout = 10
-    result.networking.error_backoffs = [0.5, 1, 1, 2, 2, 5] + [5] * 1000
+    result.networking.error_backoffs = _Pauses(interrupted)
     result.process.ultimate_exiting_timeout = 10
     result.persistence.diffbase_storage = _NoMemory()
     for kind in (*CHILDREN, POD):
         result.watching.label_selectors[kind.plural] = CHILD_SELECTOR
     return result
+
+
+class _Pauses:
+    """The pauses between the tries of a request, in seconds, without end: a watch is never given up.
+
+    One that could not be resumed may begin anew, with a listing, and tells nothing then of what was deleted before.
+    """
+
+    def __init__(self, interrupted: Callable[[], None]) -> None:
+        self._interrupted = interrupted
+
+    def __iter__(self) -> Iterator[float]:
+        """kopf takes a pause before each try, for the case that it fails."""
+        yield 0.5
+        for pause in itertools.chain((1, 1, 2, 2), itertools.repeat(5)):
+            self._interrupted()
+            yield pause
 
 
 class _NoMemory(kopf.DiffBaseStorage):

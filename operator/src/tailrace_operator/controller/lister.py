@@ -56,7 +56,7 @@ class Lister:
             await self.first()
 
     def soon(self) -> None:
-        """The API server was away: what happened meanwhile may never be told."""
+        """A request failed or a watch was interrupted: what happened meanwhile may never be told."""
         self._soon.set()
 
     async def list_all(self) -> None:

@@ -68,10 +68,17 @@ async def test_what_is_nobodys_wakes_nobody(told: Told) -> None:
 
 
 def test_kopf_writes_nothing_and_asks_for_our_objects_alone() -> None:
-    settings = kopf_settings(OperatorSettings())
+    settings = kopf_settings(OperatorSettings(), lambda: None)
     assert not settings.posting.enabled
     assert settings.scanning.disabled
     assert settings.peering.standalone
     selectors = settings.watching.label_selectors
     assert {selectors.get(kind.plural) for kind in (*CHILDREN, POD)} == {"app.kubernetes.io/managed-by=tailrace"}
     assert not {MODEL.plural, GATEWAY.plural} & set(selectors), "a person's resource bears no label of ours"
+
+
+def test_each_try_after_a_failed_one_is_told_and_there_is_always_another() -> None:
+    told: list[None] = []
+    pauses = iter(kopf_settings(OperatorSettings(), lambda: told.append(None)).networking.error_backoffs)
+    counts = [(next(pauses) <= 5, len(told)) for _ in range(2000)]
+    assert counts == [(True, tries) for tries in range(2000)]
