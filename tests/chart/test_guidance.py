@@ -1,13 +1,16 @@
 """What admins read: the notes after an installation, the test of a release."""
 
 import ast
+import re
 
 import pytest
 import yaml
 from tailrace_operator.resources import StreamingModel
 
-from .helm import CHART, RefusedError
+from .helm import CHART, ROOT, RefusedError
 
+FIRST = (ROOT / "docs" / "first-model.md").read_text()
+README = (ROOT / "README.md").read_text()
 EXTERNAL = {"nats": {"enabled": False, "external": {"servers": ["nats://a:4222"]}}}
 
 
@@ -69,3 +72,27 @@ def test_older_kubernetes_is_refused_with_its_version(helm):
     with pytest.raises(RefusedError, match=r">=1\.30\.0"):
         helm.template(arguments=("--kube-version=1.29.9",))
     assert helm.template(arguments=("--kube-version=1.30.0",))
+
+
+@pytest.mark.parametrize("page", [README, FIRST], ids=["README", "first-model"])
+def test_the_first_model_runs_on_any_cluster_and_survives_the_loss_of_a_worker(page):
+    [file] = re.findall(r"^\$ kubectl apply -f (examples/\S+)", page, re.MULTILINE)
+    model = StreamingModel.parse(yaml.safe_load((ROOT / file).read_text()))
+    assert model.spec.resources.gpu is None
+    assert model.spec.model.cache is None
+    assert model.spec.replicas > 1
+
+
+def test_the_readme_leads_to_where_the_page_goes_on():
+    for command in re.findall(r"^\$ (?:python3 images|helm install|kubectl apply -f \w)[^#\n]*", README, re.MULTILINE):
+        assert command.strip() in FIRST
+
+
+def test_the_pages_model_for_a_gpu_is_accepted():
+    [document] = re.findall(r"<<'END'\n(.*?)\nEND\n", FIRST, re.DOTALL)
+    assert StreamingModel.parse(yaml.safe_load(document)).spec.resources.gpu.count == 1
+
+
+def test_what_the_page_says_of_names_is_what_the_page_uses():
+    [name] = set(re.findall(r'"model":"(\w+)"', FIRST))
+    assert set(re.findall(r"kubectl (?:get|describe|wait|scale|delete) sm[ /](\w+)", FIRST)) == {name}
