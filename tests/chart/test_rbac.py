@@ -24,7 +24,7 @@ ON_MODELS = {
     ("", "pods"): {"list", "watch"},
     ("", "secrets"): {"create"},
     ("", "secrets", "tailrace-nats"): {"get", "patch", "delete"},
-    ("", "events"): {"create"},
+    ("", "events"): {"list", "create"},
 }
 AT_HOME = {
     ("", "secrets"): {"create"},

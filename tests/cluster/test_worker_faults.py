@@ -97,6 +97,32 @@ def test_gpus_that_are_not_free_are_said_and_taken_when_they_come(tailrace: Inst
     name = cluster.node_names()[0]
     cluster.set_gpus(name, 1)
     resources = {"cpu": "50m", "memory": "256Mi", "gpu": {"count": 2}}
+def test_a_volume_that_its_node_cannot_mount_is_told_in_the_nodes_words(tailrace: Installation, namespace: str) -> None:
+    volume = {"name": "keys", "secret": {"secretName": "late-keys"}}
+    mount = {"name": "keys", "mountPath": "/keys"}
+    tailrace.cluster.apply(one("k", pod={"volumes": [volume], "volumeMounts": [mount]}), namespace)
+    says(tailrace, namespace, "k", "Ready", "PodNotSetUp", "more than a minute", 'secret "late-keys" not found')
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late-keys"}, "stringData": {"key": "value"}}
+    tailrace.cluster.apply(secret, namespace)
+    goes_on(tailrace, namespace, "k")
+
+
+def test_passwords_that_somebody_made_are_said_to_lack_one_and_a_worker_how_long_it_tried_in_vain(
+    tailrace: Installation,
+) -> None:
+    """With a wrong password a worker waits for the broker until it is told to stop, as a slow one loads."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tailrace-nats"}}
+    with tailrace.cluster.namespace("theirs") as theirs:
+        tailrace.cluster.apply({**secret, "stringData": {"worker": "wrong"}}, theirs)
+        tailrace.cluster.apply(one("p", startup={"deadline": "15s"}), theirs)
+        says(tailrace, theirs, "p", "Ready", "SecretMissing", "is not ours", "gateway, advisory", "delete it")
+        every = dict.fromkeys(("worker", "gateway", "advisory"), "wrong")
+        tailrace.cluster.apply({**secret, "stringData": every}, theirs)
+        says(tailrace, theirs, "p", "Ready", "StartupTimeout", "startup.deadline", "waiting for the broker")
+        tailrace.cluster.kubectl("delete", "secret", "tailrace-nats", "-n", theirs)
+        goes_on(tailrace, theirs, "p")
+
+
     cluster.apply(one("g", resources=resources), namespace)
     says(tailrace, namespace, "g", "Ready", "NoGPUFree", "nvidia.com/gpu", "free or add GPUs")
     cluster.set_gpus(name, 2)

@@ -47,9 +47,10 @@ to delete it. The owners of default gateways, of their Secret and of caches chan
   resources: [secrets]
   resourceNames: [tailrace-nats]
   verbs: [get, patch, delete]
+# Why a pod hangs, or a Job gets none, is said in events alone: those of such an object are asked for and quoted.
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  verbs: [list, create]
 {{- end -}}
 
 {{/* What the operator may do in its own namespace. */}}

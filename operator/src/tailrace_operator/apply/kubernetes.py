@@ -94,9 +94,10 @@ class KubernetesApi:
         except NotFoundError:
             return None
 
-    async def list_kind(self, ref: Ref, label_selector: str = "") -> list[Manifest]:
+    async def list_kind(self, ref: Ref, label_selector: str = "", field_selector: str = "") -> list[Manifest]:
         """The objects of `ref`'s kind in its namespace."""
-        found = await self._request("get", ref, collection_of(ref), labelSelector=label_selector)
+        chosen = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        found = await self._request("get", ref, collection_of(ref), **chosen)
         return [{"apiVersion": ref.api_version, "kind": ref.kind, **item} for item in found["items"]]
 
     async def create(self, manifest: Manifest) -> Manifest:

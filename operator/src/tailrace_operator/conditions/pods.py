@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from tailrace_protocol.termination import read_last_words
@@ -21,6 +22,10 @@ _IMAGE_REASONS = {
 }
 _CONFIG_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _CRASH_REASON = "CrashLoopBackOff"
+#: What containers wait for until their pod has its volumes and its network.
+_SETUP_REASONS = {"ContainerCreating", "PodInitializing"}
+#: Both are there within seconds; who waits for longer, in seconds, waits for somebody to act.
+PATIENCE_S = 60.0
 #: Extended resources have a domain: with us these are GPUs, whatever their vendor calls them.
 _GPU_WANTED = re.compile(r"insufficient [\w.-]+/[\w.-]+", re.IGNORECASE)
 _VOLUME_WANTED = re.compile(r"persistent ?volume", re.IGNORECASE)
@@ -41,11 +46,16 @@ class PodView:
     created: str
     conditions: Mapping[str, Mapping[str, Any]]
     containers: Sequence[Mapping[str, Any]]
+    #: For how many seconds it has waited for its volumes or its network; `None` if it does not.
+    waits_s: float | None = None
+    #: What its node last complained of in an event, where that was asked for.
+    overheard: str = ""
 
     @classmethod
-    def of(cls, pod: Mapping[str, Any]) -> "PodView":
+    def of(cls, pod: Mapping[str, Any], now: datetime) -> "PodView":
         """The view of a pod as the API server gives it."""
         status, described = pod.get("status") or {}, pod["metadata"]
+        containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
         conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
         ready = conditions.get("Ready", {})
         return cls(
@@ -56,8 +66,14 @@ class PodView:
             over=status.get("phase") in ("Failed", "Succeeded"),
             created=described.get("creationTimestamp", ""),
             conditions=conditions,
-            containers=[*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())],
+            containers=containers,
+            waits_s=_waits_s(conditions, containers, now),
         )
+
+    @property
+    def hangs(self) -> bool:
+        """Whether its volumes and its network should have been there long ago."""
+        return self.waits_s is not None and self.waits_s >= PATIENCE_S
 
     @property
     def fallen(self) -> bool:
@@ -77,8 +93,29 @@ def last_words(pod: PodView) -> Finding | None:
     return next((words for container in pod.containers if (words := _failure(pod, container)) is not None), None)
 
 
+def _waits_s(
+    conditions: Mapping[str, Mapping[str, Any]], containers: Sequence[Mapping[str, Any]], now: datetime
+) -> float | None:
+    """Only the kubelet tells whether a pod is set up; of one that says nothing of it, nothing is known."""
+    told = conditions.get("PodReadyToStartContainers", {})
+    since = told.get("lastTransitionTime")
+    waiting = all((_state(c).get("waiting") or {}).get("reason") in _SETUP_REASONS for c in containers)
+    if told.get("status") == "True" or not since or not waiting:
+        return None
+    return max(0.0, (now - datetime.fromisoformat(since)).total_seconds())
+
+
 def _trouble(pod: PodView) -> Finding | None:
-    return _not_placed(pod) or next((v for c in pod.containers if (v := _container_trouble(pod, c)) is not None), None)
+    of_containers = (_container_trouble(pod, container) for container in pod.containers)
+    return _not_placed(pod) or _not_set_up(pod) or next((found for found in of_containers if found is not None), None)
+
+
+def _not_set_up(pod: PodView) -> Finding | None:
+    if not pod.hangs:
+        return None
+    said = pod.overheard or f"see kubectl describe pod {pod.name}"
+    what = f"pod {pod.name} has waited for more than a minute for its volumes or its network: {said}"
+    return Finding.with_remedy(reasons.POD_NOT_SET_UP, what)
 
 
 def _not_placed(pod: PodView) -> Finding | None:

@@ -190,6 +190,15 @@ UNSCHEDULABLE = Reason(
     "No node takes a pod: too little CPU or memory, or no node that it may run on.",
     "add room, ask for less (resources), or see nodeSelector, tolerations and affinity",
 )
+POD_NOT_SET_UP = Reason(
+    "PodNotSetUp",
+    Tone.WRONG,
+    _BOTH,
+    _OF_PODS,
+    "A pod's node has not given it its volumes or its network for more than a minute.",
+    "free a ReadWriteOnce volume that another node uses, make the Secret or ConfigMap that the pod mounts, or see the "
+    "node's network; the pod then starts by itself",
+)
 IMAGE_PULL_FAILED = Reason(
     "ImagePullFailed",
     Tone.WRONG,

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from tailrace_protocol.fetch import FetchReport
 
-from tailrace_operator.conditions import FetchView, Finding, PodView
+from tailrace_operator.conditions import FetchView, Finding, PodView, reasons
 from tailrace_operator.conditions.pods import last_words, pod_trouble
 from tailrace_operator.plan import Ref
 from tailrace_operator.render import Manifest
@@ -15,9 +15,14 @@ _MOVING = ("downloading", "verifying", "done")
 _MAX_MESSAGE = 1024
 
 
+def running(observed: Sequence[Manifest], job: Manifest) -> Manifest | None:
+    """`job` as it is on the cluster, if it is there and not over."""
+    return _present(observed, job) if state(observed, job) == "running" else None
+
+
 def state(observed: Sequence[Manifest], job: Manifest) -> Literal["missing", "running", "done", "failed"]:
     """What became of `job`."""
-    present = next((child for child in observed if Ref.of(child) == Ref.of(job)), None)
+    present = _present(observed, job)
     if present is None:
         return "missing"
     conditions = (present.get("status") or {}).get("conditions") or ()
@@ -27,12 +32,21 @@ def state(observed: Sequence[Manifest], job: Manifest) -> Literal["missing", "ru
     return "failed" if "Failed" in ended else "running"
 
 
-def view(observed: Sequence[Manifest], job: Manifest, pods: Sequence[PodView], said: FetchReport | None) -> FetchView:
-    """The download as conditions see it; `said` is its own newest report."""
+def _present(observed: Sequence[Manifest], job: Manifest) -> Manifest | None:
+    return next((child for child in observed if Ref.of(child) == Ref.of(job)), None)
+
+
+def view(
+    observed: Sequence[Manifest], job: Manifest, pods: Sequence[PodView], said: FetchReport | None, refused: str = ""
+) -> FetchView:
+    """The download as conditions see it.
+
+    `said` is its own newest report; `refused`, with which words the API server does not let its pod in.
+    """
     found = state(observed, job)
     if found == "done":
         return FetchView("done")
-    trouble = _trouble(pods, said)
+    trouble = _refusal(job, refused) or _trouble(pods, said)
     if found == "failed":
         again = f"delete Job {job['metadata']['name']} to try again, or change model.source"
         return FetchView("failed", f"{trouble or 'the download failed; see the logs of its pods'} ({again})", trouble)
@@ -65,6 +79,11 @@ def spoken(report: FetchReport) -> str:
     done, total = report.bytes_done / 1e9, report.bytes_total / 1e9
     percent = 100 * report.bytes_done // report.bytes_total
     return f"downloading: {percent} % ({done:.1f} of {total:.1f} GB, {report.files_done} of {report.files_total} files)"
+
+
+def _refusal(job: Manifest, refused: str) -> Finding | None:
+    what = f"no pod is let in for Job {job['metadata']['name']}: {refused}"
+    return Finding.with_remedy(reasons.PODS_REFUSED, what) if refused else None
 
 
 def _trouble(pods: Sequence[PodView], said: FetchReport | None) -> Finding | None:

@@ -4,9 +4,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tailrace_operator.conditions import GatewayView, PodView, WorkloadView, gateway_verdicts
+from tailrace_operator.conditions import GatewayView, WorkloadView, gateway_verdicts
 from tailrace_operator.controller.executor import Executor, Outcome
 from tailrace_operator.controller.models import LOOK_AGAIN_S, is_paused
+from tailrace_operator.controller.pods import Pods, again_s, soonest
 from tailrace_operator.controller.reporting import Reporter
 from tailrace_operator.controller.secret_troubles import SecretTroubles
 from tailrace_operator.controller.world import Key, World
@@ -20,11 +21,18 @@ class GatewayReconciler:
     """Looks at gateways; it remembers nothing between two looks."""
 
     def __init__(
-        self, world: World, executor: Executor, reporter: Reporter, secrets: SecretTroubles, rendering: RenderSettings
+        self,
+        world: World,
+        executor: Executor,
+        reporter: Reporter,
+        pods: Pods,
+        secrets: SecretTroubles,
+        rendering: RenderSettings,
     ) -> None:
         self._world = world
         self._executor = executor
         self._reporter = reporter
+        self._pods = pods
         self._secrets = secrets
         self._rendering = rendering
 
@@ -40,33 +48,34 @@ class GatewayReconciler:
             gateway = StreamingGateway.parse({name: part for name, part in resource.items() if name != "status"})
         except ValidationError as error:
             wrong = [f"{spelled(path)} {sentence}" for path, sentence in complaints(error)]
-            await self._report(key, resource, GatewayView(self._pods(key, None), complaints=wrong))
-            return None
+            workload = await self._workload(key, None)
+            await self._report(key, resource, GatewayView(workload, complaints=wrong))
+            return again_s(workload.pods)
         return await self._bring_about(key, resource, gateway)
 
     async def _bring_about(self, key: Key, resource: Manifest, gateway: StreamingGateway) -> float | None:
         paused, outcome = is_paused(resource), Outcome()
         if not paused:
             outcome = await self._executor.carry_out(self._plan(key, resource, gateway), resource["metadata"]["uid"])
-        pods = self._pods(key, gateway.spec.replicas)
+        workload = await self._workload(key, gateway.spec.replicas)
         view = GatewayView(
-            pods,
+            workload,
             paused,
             conflicts=outcome.conflicts,
             missing_secret=self._secrets.of(key.namespace),
             address_trouble=self._address(key)[1],
         )
         await self._report(key, resource, view)
-        return LOOK_AGAIN_S if outcome.conflicts else None
+        return soonest(LOOK_AGAIN_S if outcome.conflicts else None, again_s(workload.pods))
 
     def _plan(self, key: Key, resource: Manifest, gateway: StreamingGateway) -> Plan:
         observed = self._world.children(key)
         desired = versioned(render_gateway(gateway, (), self._rendering))
         return plan(desired, observed, resource["metadata"]["uid"], in_use(observed, self._world.pods(key)))
 
-    def _pods(self, key: Key, wanted: int | None) -> WorkloadView:
+    async def _workload(self, key: Key, wanted: int | None) -> WorkloadView:
         deployment = next((o for o in self._world.children(key) if o["kind"] == "Deployment"), None)
-        return WorkloadView.of(wanted, deployment, [PodView.of(pod) for pod in self._world.pods(key)])
+        return WorkloadView.of(wanted, deployment, await self._pods.views(self._world.pods(key)))
 
     def _address(self, key: Key) -> tuple[str | None, str]:
         """Where clients reach it, and why they do not yet."""

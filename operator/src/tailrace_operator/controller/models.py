@@ -23,6 +23,7 @@ from tailrace_operator.controller.broker_link import BrokerLink
 from tailrace_operator.controller.executor import Executor, Outcome
 from tailrace_operator.controller.finalizer import FINALIZER, Finalizer
 from tailrace_operator.controller.loads import Loads
+from tailrace_operator.controller.pods import Pods, again_s, soonest
 from tailrace_operator.controller.progress import Progress
 from tailrace_operator.controller.reporting import Reporter
 from tailrace_operator.controller.secret_troubles import SecretTroubles
@@ -52,6 +53,7 @@ class Tools:
     finalizer: Finalizer
     loads: Loads
     progress: Progress
+    pods: Pods
     secrets: SecretTroubles
     rendering: RenderSettings
 
@@ -85,18 +87,16 @@ class ModelReconciler:
 
     async def _refuse(self, key: Key, resource: Manifest, wrong: list[str]) -> float | None:
         """Say what is wrong with the spec; what runs goes on as it is."""
-        await self._report(key, resource, ModelView(self._workers(key, None), complaints=wrong))
-        return None
+        pods, _ = await self._pods(key)
+        await self._report(key, resource, ModelView(self._workers(key, None, pods), complaints=wrong))
+        return again_s(pods)
 
     async def _bring_about(self, key: Key, resource: Manifest, model: StreamingModel) -> float | None:
         tools, paused = self._tools, is_paused(resource)
         rendered = render(model, tools.rendering)
-        broker, outcome = BrokerView(), Outcome()
-        if not paused:
-            await tools.finalizer.hold(resource)
-            broker = await tools.broker.apply(ModelKey(key.namespace, key.name), rendered.broker)
-            outcome = await tools.executor.carry_out(self._plan(key, resource, rendered), resource["metadata"]["uid"])
-        workers, fetch = self._workers(key, model.spec.replicas), self._fetch(key, rendered)
+        broker, outcome = (BrokerView(), Outcome()) if paused else await self._carry_out(key, resource, rendered)
+        pods, of_fetch = await self._pods(key)
+        workers, fetch = self._workers(key, model.spec.replicas, pods), await self._fetch(key, rendered, of_fetch)
         self._follow(key, workers, fetch)
         view = ModelView(
             workload=workers,
@@ -109,7 +109,16 @@ class ModelReconciler:
             gateway=gateway_link(tools.world, key.namespace, model.spec.gateway.name),
         )
         await self._report(key, resource, view)
-        return LOOK_AGAIN_S if outcome.conflicts or broker.state != "ready" else None
+        # What refuses a download's pods tells us nothing when it does so no more.
+        waits = outcome.conflicts or broker.state != "ready" or (fetch.state == "running" and not of_fetch)
+        return soonest(LOOK_AGAIN_S if waits else None, again_s((*pods, *of_fetch)))
+
+    async def _carry_out(self, key: Key, resource: Manifest, rendered: Rendered) -> tuple[BrokerView, Outcome]:
+        tools = self._tools
+        await tools.finalizer.hold(resource)
+        broker = await tools.broker.apply(ModelKey(key.namespace, key.name), rendered.broker)
+        wanted = self._plan(key, resource, rendered)
+        return broker, await tools.executor.carry_out(wanted, resource["metadata"]["uid"])
 
     def _plan(self, key: Key, resource: Manifest, rendered: Rendered) -> Plan:
         observed = self._tools.world.children(key)
@@ -120,15 +129,22 @@ class ModelReconciler:
         kept = in_use(observed, self._tools.world.pods(key)) if fetched else {Ref.of(o) for o in observed}
         return plan(desired, observed, resource["metadata"]["uid"], kept)
 
-    def _workers(self, key: Key, wanted: int | None) -> WorkloadView:
-        pods = [pod for pod in self._tools.world.pods(key) if not _is_fetch_pod(pod)]
-        return WorkloadView.of(wanted, _deployment(self._tools.world.children(key)), [PodView.of(pod) for pod in pods])
+    async def _pods(self, key: Key) -> tuple[list[PodView], list[PodView]]:
+        """The model's workers, and the pods of its download."""
+        known, views = self._tools.world.pods(key), self._tools.pods.views
+        workers = [pod for pod in known if not _is_fetch_pod(pod)]
+        return await views(workers), await views(pod for pod in known if _is_fetch_pod(pod))
 
-    def _fetch(self, key: Key, rendered: Rendered) -> FetchView:
+    def _workers(self, key: Key, wanted: int | None, pods: list[PodView]) -> WorkloadView:
+        return WorkloadView.of(wanted, _deployment(self._tools.world.children(key)), pods)
+
+    async def _fetch(self, key: Key, rendered: Rendered, pods: list[PodView]) -> FetchView:
         if rendered.fetch is None:
             return FetchView()
-        pods = [PodView.of(pod) for pod in self._tools.world.pods(key) if _is_fetch_pod(pod)]
-        return fetching.view(self._tools.world.children(key), rendered.fetch, pods, self._tools.progress.fetch_of(key))
+        observed, said = self._tools.world.children(key), self._tools.progress.fetch_of(key)
+        starving = None if pods else fetching.running(observed, rendered.fetch)
+        refused = await self._tools.pods.complaint_about(starving) if starving else ""
+        return fetching.view(observed, rendered.fetch, pods, said, refused)
 
     def _follow(self, key: Key, workers: WorkloadView, fetch: FetchView) -> None:
         """Listen to the pods' own words only while some are on their way."""

@@ -25,6 +25,7 @@ from tailrace_operator.controller.loads import Loads
 from tailrace_operator.controller.metrics import Metrics
 from tailrace_operator.controller.models import ModelReconciler, Tools
 from tailrace_operator.controller.namespaces import NamespaceReconciler
+from tailrace_operator.controller.pods import Pods
 from tailrace_operator.controller.progress import Progress
 from tailrace_operator.controller.reporting import Reporter
 from tailrace_operator.controller.secret_troubles import SecretTroubles
@@ -64,12 +65,23 @@ class Operator:
         reporter = Reporter(api, self.world, journal, self.metrics, _now)
         finalizer = Finalizer(api, self.broker, journal, settings.broker_patience_s, _now)
         self.secrets = secrets = SecretTroubles(self._wake_all_of)
+        pods = Pods(api, _now)
         tools = Tools(
-            api, self.world, self.broker, executor, reporter, finalizer, self._loads, self._progress, secrets, rendering
+            api,
+            self.world,
+            self.broker,
+            executor,
+            reporter,
+            finalizer,
+            self._loads,
+            self._progress,
+            pods,
+            secrets,
+            rendering,
         )
         self._reconcilers: dict[str, _Reconciler] = {
             "StreamingModel": ModelReconciler(tools),
-            "StreamingGateway": GatewayReconciler(self.world, executor, reporter, secrets, rendering),
+            "StreamingGateway": GatewayReconciler(self.world, executor, reporter, pods, secrets, rendering),
             "Namespace": NamespaceReconciler(api, self.world, credentials, secrets, rendering),
         }
 

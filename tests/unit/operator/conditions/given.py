@@ -1,5 +1,6 @@
 """Pods and Deployments as a Kubernetes 1.34 API server gives them."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from tailrace_operator.conditions import PodView, WorkloadView
@@ -8,6 +9,10 @@ Object = dict[str, Any]
 BEFORE, CREATED, RESTARTED, LATER = (
     f"2026-11-22T{clock}Z" for clock in ("19:00:00", "20:00:00", "20:05:00", "20:09:00")
 )
+#: The time at which these pods are looked at.
+NOW = datetime(2026, 11, 22, 20, 10, tzinfo=UTC)
+#: What the kubelet says of a pod whose volumes or network are not there.
+NOT_SET_UP = {"type": "PodReadyToStartContainers", "status": "False", "lastTransitionTime": CREATED}
 
 
 def pod(
@@ -20,9 +25,10 @@ def pod(
     init: tuple[Object, ...] = (),
     phase: str = "Pending",
     going: bool = False,
+    set_up: Object | None = None,
 ) -> PodView:
     conditions = [
-        {"type": "PodReadyToStartContainers", "status": "True", "lastTransitionTime": created},
+        set_up or {"type": "PodReadyToStartContainers", "status": "True", "lastTransitionTime": created},
         scheduled or {"type": "PodScheduled", "status": "True", "lastTransitionTime": created},
         {"type": "Ready", "status": str(ready), "lastTransitionTime": ready_since},
     ]
@@ -30,7 +36,7 @@ def pod(
     metadata |= {"deletionTimestamp": LATER, "deletionGracePeriodSeconds": 45} if going else {}
     status: Object = {"phase": phase, "conditions": conditions, "containerStatuses": list(containers)}
     status |= {"initContainerStatuses": list(init)} if init else {}
-    return PodView.of({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status})
+    return PodView.of({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status}, NOW)
 
 
 def container(name: str = "worker", restarts: int = 0, last: Object | None = None, **state: Object) -> Object:

@@ -1,10 +1,12 @@
 """What is said of a pod that does not serve."""
 
+from dataclasses import replace
+
 import pytest
 from tailrace_operator.conditions import PodView
 from tailrace_operator.conditions.pods import last_words, pod_trouble
 
-from .given import BEFORE, CREATED, LATER, SERVING, crashing, pod, running, unscheduled
+from .given import BEFORE, CREATED, LATER, NOT_SET_UP, SERVING, crashing, pod, running, unscheduled, waiting
 from .troubles import QUIET, TROUBLES, Trouble
 
 
@@ -57,3 +59,26 @@ def test_the_last_words_of_a_pod_that_is_over_can_be_read() -> None:
     assert found is not None
     assert found.reason.name == "ModelNotFound"
     assert last_words(pod(running())) is None
+
+
+@pytest.mark.parametrize(
+    ("since", "waits_s", "hangs"),
+    [("20:09:01", 59, False), ("20:09:00", 60, True), ("20:00:00", 600, True), ("20:10:01", 0, False)],
+    ids=["a moment less than a minute", "a minute", "long", "by a clock that is ahead"],
+)
+def test_a_pod_hangs_when_its_node_has_not_set_it_up_for_a_minute(since: str, waits_s: float, hangs: bool) -> None:
+    told = NOT_SET_UP | {"lastTransitionTime": f"2026-11-22T{since}Z"}
+    stuck = pod(waiting("ContainerCreating"), set_up=told)
+    assert (stuck.waits_s, stuck.hangs) == (waits_s, hangs)
+
+
+def test_a_pod_whose_containers_have_run_does_not_wait_for_its_first_volumes() -> None:
+    """Its node makes its sandbox anew, for example after a restart."""
+    assert pod(running(), set_up=NOT_SET_UP).waits_s is None
+
+
+def test_a_pod_that_hangs_quotes_what_its_node_complains_of() -> None:
+    stuck = pod(waiting("ContainerCreating"), set_up=NOT_SET_UP)
+    found = pod_trouble([replace(stuck, overheard='MountVolume.SetUp failed for volume "x": secret "y" not found')])
+    assert found is not None
+    assert 'its network: MountVolume.SetUp failed for volume "x": secret "y" not found (free a' in found.message

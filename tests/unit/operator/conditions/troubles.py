@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tailrace_operator.conditions import PodView
 from tailrace_operator.conditions.reasons import BY_CODE
 
-from .given import container, crashing, ended, pod, running, unscheduled, waiting
+from .given import NOT_SET_UP, NOW, container, crashing, ended, pod, running, unscheduled, waiting
 
 PULL = (
     'Back-off pulling image "ghcr.io/tailrace/worker:9": ErrImagePull: rpc error: code = NotFound desc = failed to '
@@ -76,6 +76,18 @@ TROUBLES = [
         unscheduled("0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind."),
         "VolumeMissing",
         ("to bind",),
+    ),
+    Trouble(
+        "no volumes or no network",
+        pod(waiting("ContainerCreating"), set_up=NOT_SET_UP),
+        "PodNotSetUp",
+        ("more than a minute", "see kubectl describe pod echo-worker-6d4f-x2x9p", "ReadWriteOnce volume"),
+    ),
+    Trouble(
+        "no volumes for one with init containers",
+        pod(waiting("PodInitializing"), init=(waiting("PodInitializing", name="fetch"),), set_up=NOT_SET_UP),
+        "PodNotSetUp",
+        ("for its volumes or its network",),
     ),
     Trouble(
         "a Secret that is missing",
@@ -167,6 +179,11 @@ TROUBLES = [
 #: Pods that do not serve, and do not complain either.
 QUIET = {
     "just scheduled": pod(waiting("ContainerCreating")),
+    "without its volumes for a while": pod(
+        waiting("ContainerCreating"), set_up=NOT_SET_UP | {"lastTransitionTime": "2026-11-22T20:09:01Z"}
+    ),
+    "of a kubelet that does not say whether it is set up": pod(waiting("ContainerCreating"), set_up={"type": "Other"}),
+    "deleted before it had its volumes": pod(waiting("ContainerCreating"), set_up=NOT_SET_UP, going=True),
     "initializing": pod(waiting("PodInitializing"), init=(running(),)),
     "loading": pod(running(), phase="Running"),
     "loading after an init container that succeeded after a failure": pod(
@@ -184,5 +201,5 @@ QUIET = {
     "evicted": pod(container(terminated=ended(137)), phase="Failed"),
     "done": pod(container(terminated=ended(0)), phase="Succeeded"),
     "ready": pod(running(restarts=1, last=ended(1, "engine_failed: x")), ready=True),
-    "without any status yet": PodView.of({"metadata": {"name": "p"}}),
+    "without any status yet": PodView.of({"metadata": {"name": "p"}}, NOW),
 }

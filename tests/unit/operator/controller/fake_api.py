@@ -42,8 +42,9 @@ class FakeApi(KubernetesApi):
         self._hear("get", ref)
         return copy.deepcopy(self.objects.get(ref))
 
-    async def list_kind(self, ref: Ref, label_selector: str = "") -> list[Object]:
-        self._hear("list", f"{ref.kind} in {ref.namespace or 'all'}")
+    async def list_kind(self, ref: Ref, label_selector: str = "", field_selector: str = "") -> list[Object]:
+        about = f" of {field_selector}" if field_selector else ""
+        self._hear("list", f"{ref.kind} in {ref.namespace or 'all'}{about}")
         key, _, value = label_selector.partition("=")
         return [
             copy.deepcopy(found)
@@ -51,6 +52,7 @@ class FakeApi(KubernetesApi):
             if (known.api_version, known.kind) == (ref.api_version, ref.kind)
             and ref.namespace in ("", known.namespace)
             and (not key or (found["metadata"].get("labels") or {}).get(key) == value)
+            and all(_matches(found, term) for term in field_selector.split(",") if term)
         ]
 
     async def create(self, manifest: Object) -> Object:
@@ -116,3 +118,12 @@ def merged(present: Any, wanted: Any) -> Any:
     if not isinstance(present, dict) or not isinstance(wanted, dict):
         return copy.deepcopy(wanted)
     return {**present, **{key: merged(present.get(key), value) for key, value in wanted.items()}}
+
+
+def _matches(found: Object, term: str) -> bool:
+    """Whether an object is one that a term of a field selector asks for: `path=value` or `path!=value`."""
+    path, _, value = term.partition("=")
+    held: Any = found
+    for name in path.rstrip("!").split("."):
+        held = held.get(name, "")
+    return (held != value) if path.endswith("!") else (held == value)

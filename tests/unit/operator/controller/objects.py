@@ -1,5 +1,6 @@
 """Resources and children as the watches and listings of these tests tell of them."""
 
+from datetime import datetime
 from typing import Any
 
 Object = dict[str, Any]
@@ -35,3 +36,26 @@ def child(
 
 def owned_by(uid: str, api_version: str = API) -> Object:
     return {"ownerReferences": [{"apiVersion": api_version, "kind": "StreamingModel", "name": "echo", "uid": uid}]}
+
+
+def unmounted(name: str, since: datetime, of: str = "model=echo", **described: Any) -> Object:
+    """A pod whose node has not given it its volumes since then."""
+    waiting = {"name": "worker", "restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}
+    told = {"type": "PodReadyToStartContainers", "status": "False", "lastTransitionTime": text_of(since)}
+    status = {"phase": "Pending", "conditions": [told], "containerStatuses": [waiting]}
+    metadata = {"creationTimestamp": text_of(since), **described}
+    return child(name, "Pod", of, metadata=metadata, status=status)
+
+
+def event(about: str, reason: str, message: str, when: datetime, kind: str = "Warning", **times: Any) -> Object:
+    """An event about the object with the uid `about`; `times` are other ways of saying when."""
+    metadata = {"name": f"{about}.{reason}", "namespace": "default"}
+    if created := times.pop("creationTimestamp", None):
+        metadata["creationTimestamp"] = created
+    told = {"involvedObject": {"uid": about}, "reason": reason, "message": message, "type": kind}
+    return {"apiVersion": "v1", "kind": "Event", "metadata": metadata, **told, "lastTimestamp": text_of(when), **times}
+
+
+def text_of(moment: datetime) -> str:
+    """A moment as the API server writes it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,5 +1,6 @@
 """How far a download is, and what is wrong with it."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def pod(name: str, state: dict[str, Any], last: str = "", *, ready: bool = False
     ready_condition = {"type": "Ready", "status": str(ready), "lastTransitionTime": "2026-11-22T20:00:00Z"}
     status = {"phase": phase, "conditions": [ready_condition], "containerStatuses": [container]}
     described = {"name": name, "creationTimestamp": f"2026-11-22T20:00:0{len(name)}Z"}
-    return PodView.of({"metadata": described, "status": status})
+    return PodView.of({"metadata": described, "status": status}, datetime(2026, 11, 22, 20, 10, tzinfo=UTC))
 
 
 #: A container without a readiness probe is ready as soon as it runs.
@@ -100,6 +101,23 @@ def test_the_newest_pods_words_count() -> None:
     found = view([job()], GAVE_UP, newer).trouble
     assert found is not None
     assert found.reason is reasons.TOKEN_REFUSED
+
+
+def test_a_pod_that_is_not_let_in_is_told_in_the_api_servers_words() -> None:
+    found = fetching.view(
+        [job()], JOB, (), None, refused='Error creating: pods "x" is forbidden: exceeded quota'
+    ).trouble
+    assert found is not None
+    assert found.reason is reasons.PODS_REFUSED
+    assert found.message.startswith("no pod is let in for Job echo-fetch-1a2b: Error creating: pods")
+
+
+@pytest.mark.parametrize(
+    ("observed", "found"),
+    [([], None), ([job()], job()), ([job("Complete")], None), ([job("FailureTarget", "Failed")], None)],
+)
+def test_only_a_job_that_is_there_and_not_over_runs(observed: list[dict[str, Any]], found: Any) -> None:
+    assert fetching.running(observed, JOB) == found
 
 
 def test_a_download_that_was_given_up_says_why_and_how_to_try_again() -> None:

@@ -1,6 +1,6 @@
 """One look at a gateway: all parts together, with an API server in memory."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from tailrace_operator.controller.gateways import GatewayReconciler
 from tailrace_operator.controller.journal import Journal
 from tailrace_operator.controller.metrics import Metrics
 from tailrace_operator.controller.models import LOOK_AGAIN_S, PAUSED
+from tailrace_operator.controller.pods import Pods
 from tailrace_operator.controller.reporting import Reporter
 from tailrace_operator.controller.secret_troubles import SecretTroubles
 from tailrace_operator.controller.world import Key, World
@@ -16,7 +17,7 @@ from tailrace_operator.plan import Ref
 from tailrace_operator.render import RenderSettings
 
 from .fake_api import FakeApi
-from .objects import gateway, resource
+from .objects import gateway, resource, unmounted
 
 EDGE = Key("StreamingGateway", "default", "edge")
 DEPLOYMENT = Ref("apps/v1", "Deployment", "default", "tailrace-gateway-edge")
@@ -31,7 +32,12 @@ class Bench:
         reporter = Reporter(self.api, self.world, Journal(self.api, "operator-0", lambda: NOW), Metrics(), lambda: NOW)
         self.secrets = SecretTroubles(lambda namespace: None)
         self.reconciler = GatewayReconciler(
-            self.world, Executor(self.api, self.world), reporter, self.secrets, RenderSettings()
+            self.world,
+            Executor(self.api, self.world),
+            reporter,
+            Pods(self.api, lambda: NOW),
+            self.secrets,
+            RenderSettings(),
         )
 
     async def look(self) -> float | None:
@@ -104,6 +110,15 @@ async def test_a_service_in_the_way_is_said_and_looked_at_again() -> None:
     assert await bench.look() == LOOK_AGAIN_S
     assert bench.said() == "False Conflict"
     assert DEPLOYMENT in bench.api.objects, "the rest is made nevertheless"
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "again_s", "said"), [(40, 20, "False GatewaysStarting"), (60, 60, "False PodNotSetUp")]
+)
+async def test_a_pod_without_its_volumes_is_told_when_a_minute_is_over(waited_s: int, again_s: int, said: str) -> None:
+    bench = Bench(gateway("edge"), unmounted("g", NOW - timedelta(seconds=waited_s), "gateway=edge"))
+    assert await bench.look() == again_s
+    assert bench.said() == said
 
 
 async def test_passwords_that_its_namespace_lacks_are_said() -> None:

@@ -1,6 +1,6 @@
 """One look at a model: all parts together, with an API server and a broker in memory."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from tailrace_operator.controller.journal import Journal
 from tailrace_operator.controller.loads import Loads
 from tailrace_operator.controller.metrics import Metrics
 from tailrace_operator.controller.models import LOOK_AGAIN_S, PAUSED, ModelReconciler, Tools
+from tailrace_operator.controller.pods import Pods
 from tailrace_operator.controller.progress import Progress
 from tailrace_operator.controller.reporting import Reporter
 from tailrace_operator.controller.secret_troubles import SecretTroubles
@@ -20,11 +21,12 @@ from tailrace_operator.plan import Ref
 from tailrace_operator.render import RenderSettings
 
 from .fake_api import FakeApi
-from .objects import child, gateway, owned_by, resource
+from .objects import MANAGED, child, event, gateway, owned_by, resource, unmounted
 
 ECHO = Key("StreamingModel", "default", "echo")
 DEPLOYMENT = Ref("apps/v1", "Deployment", "default", "echo-worker")
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
+LABELS_OF_FETCH = {**MANAGED, "tailrace.dev/model": "echo", "app.kubernetes.io/name": "tailrace-fetch"}
 CACHED = {
     "engine": {"vllm": {}},
     "model": {"source": {"hf": {"repo": "org/m"}}, "cache": {"size": "10Gi"}},
@@ -59,6 +61,7 @@ class Bench:
         journal = Journal(self.api, "operator-0", lambda: NOW)
         self.progress = Progress(broker, lambda key: None)
         self.secrets = SecretTroubles(lambda namespace: None)
+        self.now = NOW
         self.tools = Tools(
             self.api,
             self.world,
@@ -68,6 +71,7 @@ class Bench:
             Finalizer(self.api, broker, journal, 60, lambda: NOW),
             Loads(broker, self.world, lambda key: None),
             self.progress,
+            Pods(self.api, lambda: self.now),
             self.secrets,
             RenderSettings(),
         )
@@ -270,6 +274,32 @@ async def test_workers_wait_for_the_download_and_the_old_ones_stay() -> None:
     assert "simulated" not in bench.api.objects[DEPLOYMENT]["spec"]["template"]["spec"]["containers"][0]["image"]
     assert bench.said("Progressing") == "True RollingOut"
     assert bench.status["model"]["state"] == "done"
+
+
+async def test_a_worker_without_its_volumes_is_looked_at_after_a_minute_and_told_with_its_nodes_words() -> None:
+    bench = Bench(resource(), unmounted("echo-worker-x", NOW - timedelta(seconds=40)))
+    assert await bench.look() == 20
+    assert bench.said() == "False WorkersStarting"
+    bench.now += timedelta(seconds=20)
+    bench.api._store(Ref("v1", "Event", "default", "e"), event("uid-echo-worker-x", "FailedMount", "no secret y", NOW))
+    assert await bench.look() == 60
+    assert bench.said() == "False PodNotSetUp"
+    assert "no secret y" in bench.status["conditions"][0]["message"]
+
+
+async def test_a_download_whose_pod_is_refused_is_told_until_it_is_let_in() -> None:
+    bench = Bench({**resource(), "spec": CACHED})
+    assert await bench.look() == LOOK_AGAIN_S
+    (job,) = [ref for ref in bench.api.objects if ref.kind == "Job"]
+    words = event(bench.api.objects[job]["metadata"]["uid"], "FailedCreate", "exceeded quota: few-pods", NOW)
+    bench.api._store(Ref("v1", "Event", "default", "e"), words)
+    assert await bench.look() == LOOK_AGAIN_S
+    assert (bench.said(), bench.said("Degraded")) == ("False PodsRefused", "True PodsRefused")
+    assert bench.status["model"]["message"].startswith("PodsRefused: no pod is let in for Job echo-fetch-")
+    loads = child("echo-fetch-x", "Pod", metadata={"labels": LABELS_OF_FETCH}, status={"phase": "Pending"})
+    bench.api._store(Ref.of(loads), loads)
+    assert await bench.look() is None
+    assert (bench.said(), bench.said("Degraded")) == ("False Downloading", "False AsWanted")
 
 
 async def test_settings_that_pods_of_an_unfinished_rollout_may_mount_are_kept() -> None:
