@@ -279,17 +279,22 @@ def test_the_broker_away_is_said_and_made_up_for(stack: Stack, namespace: str) -
 
 
 def test_a_deletion_waits_for_a_dead_broker_only_so_long_and_says_what_is_left(stack: Stack, namespace: str) -> None:
-    stack.cluster.apply(simulated("m"), namespace)
+    stack.cluster.apply(simulated("m", replay={"maxBytes": "16Mi", "storage": "file"}), namespace)
     settle(stack, "m", namespace)
+    streams = {f"tr_req_{namespace}_m", f"tr_log_{namespace}_m"}
     stack.nats.stop()
     try:
         stack.cluster.kubectl("delete", "sm", "m", "-n", namespace, "--wait=false")
         stays(lambda: stack.cluster.get("streamingmodel", "m", namespace), 3, "it did not wait for the broker at all")
         stack.cluster.wait("streamingmodel", "m", namespace, lambda seen: seen is None, 40)
-        reasons = lambda: {event["reason"] for event in stack.events(namespace)}  # noqa: E731
-        eventually(lambda: "BrokerStateLeft" in reasons(), 10, "an event says what is left on the broker")
+        said = lambda: {event["reason"]: event["message"] for event in stack.events(namespace)}  # noqa: E731
+        eventually(lambda: "BrokerStateLeft" in said(), 10, "an event says what is left on the broker")
+        assert all(f"`nats stream rm -f {name}`" in said()["BrokerStateLeft"] for name in streams)
     finally:
         stack.nats.start()
+    orphaned = f"broker.orphaned model={namespace}.m:"
+    eventually(lambda: orphaned in stack.operator.log, 30, "the log says of whom there are streams and no model")
+    assert streams <= broker_streams(stack)
 
 
 def test_an_operator_killed_and_started_again_changes_nothing(stack: Stack, namespace: str) -> None:

@@ -18,6 +18,7 @@ _ORIGIN = re.compile(r"[a-z0-9]{4,16}")
 _TOKEN = re.compile(r"[a-z2-7]{33}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_STREAM_OF_MODEL = re.compile(rf"tr_(?:req|log)_({_LABEL.pattern})_({_LABEL.pattern})")
 _STREAM_ID = (_LABEL, _LABEL, _ORIGIN, _TOKEN)
 _NO_STREAM_ID = "that is not a stream id: use the value of the Tailrace-Stream-Id header as it was sent"
 
@@ -203,6 +204,12 @@ def queue_stream(model: ModelKey) -> str:
 def log_stream(model: ModelKey) -> str:
     """The JetStream stream that captures a model's logs."""
     return f"tr_log_{model.namespace}_{model.name}"
+
+
+def model_of(stream: str) -> ModelKey | None:
+    """The model whose queue or log a JetStream stream is, by its name; `None` of any other."""
+    found = _STREAM_OF_MODEL.fullmatch(stream)
+    return ModelKey(*found.groups()) if found else None
 
 
 def worker_client_name(worker: str) -> str:

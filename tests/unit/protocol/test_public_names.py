@@ -28,7 +28,7 @@ NAMES = {
         "ALL_FETCH_REPORTS ALL_GATEWAY_REPORTS ALL_WORKER_REPORTS ANY_LANE EVERY MODELS_BUCKET ModelKey"
         " PAYLOADS_BUCKET StreamId WORKERS_CONSUMER WORKER_CLIENT_PREFIX control controls_of_model"
         " controls_of_origin fetch_report gateway_report idempotency idempotency_of_model log log_stream"
-        " logs_of_model logs_of_origin queue_stream random_token requests wake worker_client_name"
+        " logs_of_model logs_of_origin model_of queue_stream random_token requests wake worker_client_name"
         " worker_report"
     ),
     "termination": "MAX_BYTES TerminationCode last_words read_last_words",

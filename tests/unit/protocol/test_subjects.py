@@ -190,6 +190,19 @@ def test_models_never_share_a_jetstream_stream(one, other):
     assert (subjects.queue_stream(one) == subjects.queue_stream(other)) == (one == other)
 
 
+@given(key=KEYS)
+@examples(50)
+def test_a_jetstream_stream_tells_whose_it_is(key):
+    assert subjects.model_of(subjects.log_stream(key)) == subjects.model_of(subjects.queue_stream(key)) == key
+
+
+@pytest.mark.parametrize(
+    "name", ["tr_log_n", "tr_log_N_m", "tr_log_n_m_x", "tr_key_n_m", "KV_tailrace_models", "tr_req_n_-"]
+)
+def test_a_stream_of_somebody_else_is_no_models(name):
+    assert subjects.model_of(name) is None
+
+
 def test_the_longest_names_fit_the_broker():
     assert len(subjects.log_stream(LONGEST_KEY)) <= 255, "JetStream's limit for the name of a stream"
     assert len(subjects.queue_stream(LONGEST_KEY)) <= 255

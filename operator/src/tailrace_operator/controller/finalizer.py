@@ -9,6 +9,7 @@ from tailrace_protocol.subjects import ModelKey
 from tailrace_operator.apply.kubernetes import KubernetesApi, NotFoundError
 from tailrace_operator.controller.broker_link import BrokerLink
 from tailrace_operator.controller.journal import Journal
+from tailrace_operator.controller.orphans import removal
 from tailrace_operator.plan import Ref
 from tailrace_operator.render import Manifest
 from tailrace_operator.resources import StreamingModel
@@ -56,14 +57,15 @@ class Finalizer:
         finalizers = described.get("finalizers") or []
         if FINALIZER not in finalizers:
             return
-        view = await self._broker.remove(ModelKey(described["namespace"], described["name"]))
+        model = ModelKey(described["namespace"], described["name"])
+        view = await self._broker.remove(model)
         if view.state != "ready":
             waited = (self._clock() - datetime.fromisoformat(described["deletionTimestamp"])).total_seconds()
             if waited < self._patience_s:
                 raise BrokerAwayError(f"{view.message}; giving up in {self._patience_s - waited:.0f} s")
-            left = f"its streams stay on the broker, which did not answer for {waited:.0f} s: {view.message}"
-            await self._journal.tell(resource, "Warning", "BrokerStateLeft", left)
-            self._broker.disown(ModelKey(described["namespace"], described["name"]))
+            why = f"the broker did not answer for {waited:.0f} s ({view.message}), so its streams stay there"
+            await self._journal.tell(resource, "Warning", "BrokerStateLeft", f"{why}; {removal(model)}")
+            self._broker.disown(model)
         try:
             await self._api.set_finalizers(resource, [name for name in finalizers if name != FINALIZER])
         except NotFoundError:

@@ -39,13 +39,14 @@ class Journal:
             await self.tell(resource, severity, condition["reason"], text)
 
     async def tell(self, resource: Manifest, severity: Literal["Normal", "Warning"], reason: str, message: str) -> None:
-        """Post one event; one that cannot be posted is only logged."""
+        """Post one event; one that cannot be posted, as in a namespace that goes, is only logged."""
         described = resource["metadata"]
-        log.info("event reason=%s about=%s/%s message=%s", reason, described["namespace"], described["name"], message)
+        about = f"{described['namespace']}/{described['name']}"
+        log.info("event reason=%s about=%s message=%s", reason, about, message)
         try:
             await self._api.create(self._event(resource, severity, reason, message))
         except KubernetesError as error:
-            log.warning("event.not_posted reason=%s error=%s", reason, error)
+            log.warning("event.not_posted reason=%s about=%s message=%s error=%s", reason, about, message, error)
 
     def _event(self, resource: Manifest, severity: str, reason: str, message: str) -> Manifest:
         described, now = resource["metadata"], self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

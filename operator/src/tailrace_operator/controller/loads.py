@@ -1,12 +1,12 @@
 """How many streams each model has, running and waiting, as the broker counts them.
 
 The queue itself knows: what is delivered and not acknowledged runs, the rest waits. Nobody's report can leak here. Who
-counts the streams also sees which are missing.
+counts the streams also sees which are missing, and which are nobody's.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 from nats.aio.client import Client
@@ -16,6 +16,7 @@ from nats.js.errors import NotFoundError
 from tailrace_protocol.subjects import WORKERS_CONSUMER, ModelKey, log_stream, queue_stream
 
 from tailrace_operator.controller.broker_link import BrokerLink
+from tailrace_operator.controller.orphans import Orphans
 from tailrace_operator.controller.world import Key, World
 
 log = logging.getLogger("tailrace.operator.loads")
@@ -55,12 +56,15 @@ _names = msgspec.json.Decoder(_Names)
 
 
 class Loads:
-    """Streams and waiting requests by model; unknown while the broker is away."""
+    """Streams and waiting requests by model; unknown while the broker is away. `namespaces` are those watched."""
 
-    def __init__(self, broker: BrokerLink, world: World, wake: Callable[[Key], None]) -> None:
+    def __init__(
+        self, broker: BrokerLink, world: World, wake: Callable[[Key], None], namespaces: Collection[str] = ()
+    ) -> None:
         self._broker = broker
         self._world = world
         self._wake = wake
+        self._orphans = Orphans(world, namespaces)
         self._loads: dict[Key, tuple[int, int]] = {}
 
     def of(self, key: Key) -> tuple[int, int] | None:
@@ -81,6 +85,7 @@ class Loads:
 
     async def _count(self, client: Client) -> dict[Key, tuple[int, int]]:
         messages, logs = await _messages_by_stream(client), await _log_names(client)
+        self._orphans.look({*messages, *logs})
         jetstream = client.jetstream(timeout=_TIMEOUT_S)
         counted: dict[Key, tuple[int, int]] = {}
         for key, _ in self._world.resources("StreamingModel"):

@@ -59,7 +59,7 @@ class Operator:
         self.broker = BrokerLink(credentials.for_operator, self.wake_all)
         self.metrics.broker_connected.set_function(lambda: self.broker.client is not None)
         self.lister = Lister(api, self.world, settings.watch_namespaces, self.wake, self.broker.forget)
-        self._loads = Loads(self.broker, self.world, self.wake)
+        self._loads = Loads(self.broker, self.world, self.wake, settings.watch_namespaces)
         self._progress = Progress(self.broker, self.wake)
         executor = Executor(api, self.world)
         reporter = Reporter(api, self.world, journal, self.metrics, _now)

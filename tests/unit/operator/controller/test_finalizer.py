@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tailrace_operator.apply.kubernetes import ChangedError, UnreachableError
+from tailrace_operator.apply.kubernetes import ChangedError, NamespaceGoingError, UnreachableError
 from tailrace_operator.conditions import BrokerView
 from tailrace_operator.controller.finalizer import FINALIZER, BrokerAwayError, Finalizer
 from tailrace_operator.controller.journal import Journal
@@ -101,8 +101,22 @@ async def test_a_broker_that_stays_away_is_given_up_and_said(waited_s: float, st
     assert bench.held_by == []
     (event,) = bench.api.events
     assert (event["type"], event["reason"]) == ("Warning", "BrokerStateLeft")
-    assert event["message"] == (f"its streams stay on the broker, which did not answer for {waited_s:.0f} s: no answer")
+    assert event["message"] == (
+        f"the broker did not answer for {waited_s:.0f} s (no answer), so its streams stay there; "
+        "remove what it left with `nats stream rm -f tr_req_default_echo` and `nats stream rm -f tr_log_default_echo` "
+        "and `nats kv purge -f tailrace_models default.echo`"
+    )
     assert not bench.broker.held, "what was said to be left is left"
+
+
+async def test_what_is_left_in_a_namespace_that_goes_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(AWAY, waited_s=60)
+    bench.api.refuse("create", "Event", NamespaceGoingError("namespace default is being terminated"))
+    await bench.finalizer.let_go(bench.model)
+    assert bench.held_by == []
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "BrokerStateLeft about=default/echo" in warning
+    assert "`nats stream rm -f tr_log_default_echo`" in warning
 
 
 async def test_a_model_that_somebody_else_let_go_is_no_failure() -> None:
