@@ -137,6 +137,12 @@ def test_it_holds_no_tools_that_only_a_build_needs(image, request):
 
 
 @each(*ALL)
+def test_it_trusts_the_public_authorities(image):
+    bundle = image.files / "etc/ssl/certs/ca-certificates.crt"
+    assert bundle.read_text().count("BEGIN CERTIFICATE") > 50
+
+
+@each(*ALL)
 def test_it_holds_no_caches(image):
     caches = [path for path in image.paths() if path.name == ".cache" or LEFT_BEHIND.match(image.inner(path))]
     assert [image.inner(path) for path in caches] == []

@@ -14,6 +14,7 @@ from tailrace_protocol.fetch import FetchSettings
 from tailrace_fetcher.failure import FailureCode, FetchError
 from tailrace_fetcher.inventory import Inventory, RemoteFile
 from tailrace_fetcher.lock import LockLostError, VolumeLock
+from tailrace_fetcher.network import new_client
 from tailrace_fetcher.patience import Patience
 from tailrace_fetcher.progress import Progress
 from tailrace_fetcher.retry import RetryPolicy
@@ -26,8 +27,6 @@ log = logging.getLogger("tailrace.fetcher")
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_TIMEOUT = httpx2.Timeout(connect=15.0, read=30.0, write=30.0, pool=None)
-
 
 async def download(settings: FetchSettings, progress: Progress) -> None:
     """Make sure that the target holds the model, whole and verified.
@@ -37,8 +36,7 @@ async def download(settings: FetchSettings, progress: Progress) -> None:
     """
     # Threads for each file, and some that a slow disk cannot take away from the lock's heartbeat.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(settings.parallel + 4, "fetcher"))
-    limits = httpx2.Limits(max_connections=settings.parallel + 1)
-    async with httpx2.AsyncClient(timeout=_TIMEOUT, limits=limits, follow_redirects=True) as client:
+    async with new_client(settings.parallel + 1) as client:
         await Download(settings, progress, client, make_source(settings.source, client)).run()
 
 

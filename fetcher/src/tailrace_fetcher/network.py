@@ -1,5 +1,6 @@
 """What the HTTP client's errors mean: most pass, a few lead nowhere however often one asks."""
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -10,7 +11,26 @@ from tailrace_fetcher.failure import FailureCode, FetchError, TroubleError
 
 #: All that the client raises for a request, in one `except`.
 NETWORK_ERRORS = (httpx2.RequestError, httpx2.InvalidURL)
+_TIMEOUT = httpx2.Timeout(connect=15.0, read=30.0, write=30.0, pool=None)
 _DEAD_ENDS = (httpx2.UnsupportedProtocol, httpx2.TooManyRedirects, httpx2.InvalidURL)
+
+
+def new_client(connections: int) -> httpx2.AsyncClient:
+    """A client with so many connections at most.
+
+    Raises:
+        FetchError: `source_unreachable`, where no certificate authorities are to be had.
+    """
+    limits = httpx2.Limits(max_connections=connections)
+    try:
+        return httpx2.AsyncClient(timeout=_TIMEOUT, limits=limits, follow_redirects=True)
+    except OSError as error:  # An SSLError is one.
+        where = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or "the image"
+        raise FetchError(
+            FailureCode.SOURCE_UNREACHABLE,
+            f"no certificate authorities can be read from {where} ({error.strerror or type(error).__name__}): set "
+            "SSL_CERT_FILE to a file that holds them",
+        ) from error
 
 
 def meaning(error: Exception, host: str, what: str) -> FetchError | TroubleError:

@@ -12,7 +12,8 @@
 `build` returns a docker-archive in the cache. It is built once per `key`: the caller says what the image depends on,
 because only the caller knows what its Dockerfile copies. Build steps have the host's network and its CA bundle at
 /etc/ssl/certs/ca-certificates.crt (mounted, not copied into the image); programs with roots of their own, such as uv
-and pip, find it by SSL_CERT_FILE. BASE is the equivalent of debian:bookworm-slim; inside, apt works as on the host.
+and pip, find it by SSL_CERT_FILE. BASE is the equivalent of debian:bookworm-slim, with Debian's own bundle beneath that
+mount: it would leave an empty file otherwise, with which no client of TLS starts. Inside, apt works as on the host.
 """
 
 import os
@@ -28,7 +29,7 @@ from .errors import UnavailableError
 PAUSE = "localhost/pause:dev"
 SUITE = "bookworm"
 #: Changes when the recipe of the base image below does.
-BASE_RECIPE = "1"
+BASE_RECIPE = "2"
 BASE = f"localhost/tailrace-base:{SUITE}-{BASE_RECIPE}"
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 FILE = "image.tar"
@@ -62,7 +63,9 @@ def make_base(draft: Path) -> None:
     packages.require(packages.IMAGES)
     say("making the base image with debootstrap, first time only: about a minute")
     rootfs = draft / "rootfs"
-    shell.run(["debootstrap", "--variant=minbase", SUITE, rootfs, mirror()], timeout_s=1200, nice=True)
+    # Builds mount this machine's authorities over the image's own, so whether there are some cannot be seen then.
+    make = ["debootstrap", "--variant=minbase", "--include=ca-certificates", SUITE, rootfs, mirror()]
+    shell.run(make, timeout_s=1200, nice=True)
     write_sources(rootfs)
     for name in SLIMMED:
         empty(rootfs / name)
