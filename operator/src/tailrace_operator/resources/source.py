@@ -136,8 +136,8 @@ class Source(Block):
     path: Annotated[str, Field(pattern=r"^[A-Za-z0-9/._-]+$", min_length=1, max_length=512)] | None = Field(
         default=None,
         description="Directory with config.json, tokenizer and safetensors: absolute on the node, or below the model "
-        "root (/models on the node, .tailrace/models in local mode). Workers mount it by hostPath, which namespaces that "
-        "enforce Pod Security baseline or restricted refuse: take another source there.",
+        "root (/models on the node, .tailrace/models in local mode). Workers mount it by hostPath, which namespaces "
+        "that enforce Pod Security baseline or restricted refuse: take another source there.",
     )
     hf: HuggingFace | None = Field(default=None, description="A repository on the Hugging Face hub.")
     pvc: VolumeClaim | None = Field(default=None, description="A volume that holds the weights already.")
