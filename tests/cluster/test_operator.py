@@ -266,6 +266,19 @@ def test_passwords_appear_in_no_status_event_or_log(stack: Stack, namespace: str
     assert sorted(shared["data"]) == ["advisory", "gateway", "worker"]
 
 
+def test_a_download_whose_pod_a_quota_forbids_says_so_until_it_is_let_in(stack: Stack, namespace: str) -> None:
+    none = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    stack.cluster.apply(none, namespace)
+    source = {"hf": {"repo": "org/m"}}
+    spec = {"engine": {"vllm": {}}, "model": {"source": source, "cache": {"size": "1Gi"}}}
+    stack.cluster.apply(simulated("m", **spec), namespace)
+    said = stack.wait_reason("m", namespace, "Ready", "PodsRefused", within_s=60)
+    assert "no pod is let in for Job m-fetch-" in said
+    assert "quota" in said
+    stack.cluster.kubectl("delete", "resourcequota", "none", "-n", namespace)
+    stack.wait_reason("m", namespace, "Ready", "Downloading", "Unschedulable", "VolumeMissing", within_s=90)
+
+
 def test_the_broker_away_is_said_and_made_up_for(stack: Stack, namespace: str) -> None:
     stack.nats.stop()
     try:
