@@ -50,6 +50,8 @@ class PodView:
     waits_s: float | None = None
     #: What its node last complained of in an event, where that was asked for.
     overheard: str = ""
+    #: Why its node put it out, if it did.
+    ousted: str = ""
 
     @classmethod
     def of(cls, pod: Mapping[str, Any], now: datetime) -> "PodView":
@@ -68,6 +70,7 @@ class PodView:
             conditions=conditions,
             containers=containers,
             waits_s=_waits_s(conditions, containers, now),
+            ousted=_ousted(status),
         )
 
     @property
@@ -82,10 +85,13 @@ class PodView:
 
 
 def pod_trouble(pods: Iterable[PodView]) -> Finding | None:
-    """Why the newest pod that does not serve is stuck, if it says so."""
-    waiting = [pod for pod in pods if not (pod.ready or pod.going or pod.over)]
-    newest_first = sorted(waiting, key=lambda pod: pod.created, reverse=True)
-    return next((trouble for pod in newest_first if (trouble := _trouble(pod)) is not None), None)
+    """Why the newest pod that does not serve is stuck, if it says so; while none serves, why the last was put out."""
+    newest_first = sorted(pods, key=lambda pod: pod.created, reverse=True)
+    waiting = (pod for pod in newest_first if not (pod.ready or pod.going or pod.over))
+    stuck = next((trouble for pod in waiting if (trouble := _trouble(pod)) is not None), None)
+    if stuck is not None or any(pod.ready for pod in newest_first):
+        return stuck
+    return next((_put_out(pod) for pod in newest_first if pod.ousted), None)
 
 
 def last_words(pod: PodView) -> Finding | None:
@@ -103,6 +109,16 @@ def _waits_s(
     if told.get("status") == "True" or not since or not waiting:
         return None
     return max(0.0, (now - datetime.fromisoformat(since)).total_seconds())
+
+
+def _ousted(status: Mapping[str, Any]) -> str:
+    if status.get("phase") != "Failed" or not status.get("reason"):
+        return ""
+    return f"{status['reason']}: {status.get('message') or 'no more was said'}"
+
+
+def _put_out(pod: PodView) -> Finding:
+    return Finding.with_remedy(reasons.POD_EVICTED, f"pod {pod.name} was put out by its node: {pod.ousted}")
 
 
 def _trouble(pod: PodView) -> Finding | None:

@@ -199,6 +199,14 @@ POD_NOT_SET_UP = Reason(
     "free a ReadWriteOnce volume that another node uses, make the Secret or ConfigMap that the pod mounts, or see the "
     "node's network; the pod then starts by itself",
 )
+POD_EVICTED = Reason(
+    "PodEvicted",
+    Tone.WRONG,
+    _BOTH,
+    _OF_PODS,
+    "No pod serves, and its node put the last one out: a volume beyond its size, a node short of memory or disk.",
+    "raise the limit that the message names (for a downloaded model: model.sizeLimit), or see what the node lacks",
+)
 IMAGE_PULL_FAILED = Reason(
     "ImagePullFailed",
     Tone.WRONG,

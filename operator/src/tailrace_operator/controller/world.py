@@ -17,7 +17,7 @@ MODEL_LABEL = f"{GROUP}/model"
 GATEWAY_LABEL = f"{GROUP}/gateway"
 #: What every child bears, so that the API server sends us nothing else.
 CHILD_SELECTOR = "app.kubernetes.io/managed-by=tailrace"
-_POD_FIELDS = ("phase", "conditions", "initContainerStatuses", "containerStatuses")
+_POD_FIELDS = ("phase", "reason", "message", "conditions", "initContainerStatuses", "containerStatuses")
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -25,6 +25,7 @@ def pod(
     init: tuple[Object, ...] = (),
     phase: str = "Pending",
     going: bool = False,
+    ousted: tuple[str, str] | None = None,
     set_up: Object | None = None,
 ) -> PodView:
     conditions = [
@@ -35,6 +36,7 @@ def pod(
     metadata: Object = {"name": name, "namespace": "default", "uid": "u", "creationTimestamp": created}
     metadata |= {"deletionTimestamp": LATER, "deletionGracePeriodSeconds": 45} if going else {}
     status: Object = {"phase": phase, "conditions": conditions, "containerStatuses": list(containers)}
+    status |= {"reason": ousted[0], "message": ousted[1]} if ousted else {}
     status |= {"initContainerStatuses": list(init)} if init else {}
     return PodView.of({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status}, NOW)
 

@@ -19,6 +19,7 @@ NO_VOLUME = (
     '0/2 nodes are available: persistentvolumeclaim "models" not found. not found. preemption: 0/2 nodes are '
     "available: 2 Preemption is not helpful for scheduling."
 )
+TOO_LARGE = 'Usage of EmptyDir volume "model" exceeds the limit "10Gi".'
 TAINTED = (
     "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {nvidia.com/gpu: present}. "
     "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
@@ -88,6 +89,12 @@ TROUBLES = [
         pod(waiting("PodInitializing"), init=(waiting("PodInitializing", name="fetch"),), set_up=NOT_SET_UP),
         "PodNotSetUp",
         ("for its volumes or its network",),
+    ),
+    Trouble(
+        "put out by its node",
+        pod(container(terminated=ended(137)), phase="Failed", ousted=("Evicted", TOO_LARGE)),
+        "PodEvicted",
+        (f"put out by its node: Evicted: {TOO_LARGE}", "model.sizeLimit"),
     ),
     Trouble(
         "a Secret that is missing",
@@ -198,7 +205,7 @@ QUIET = {
     ),
     "going": pod(crashing("engine_failed: x"), going=True),
     "deleted while it loaded": pod(container(terminated=ended(1, "startup_timeout: x")), going=True),
-    "evicted": pod(container(terminated=ended(137)), phase="Failed"),
+    "over, and its node did not say why": pod(container(terminated=ended(137)), phase="Failed"),
     "done": pod(container(terminated=ended(0)), phase="Succeeded"),
     "ready": pod(running(restarts=1, last=ended(1, "engine_failed: x")), ready=True),
     "without any status yet": PodView.of({"metadata": {"name": "p"}}, NOW),
