@@ -90,10 +90,10 @@ def rolling(view: ResourceView) -> Finding | None:
 
 
 def too_few(view: ResourceView, reason: Reason) -> Finding | None:
-    """Some serve, and others do not any more; pods that come for the first time are no trouble, but progress."""
+    """Some that served do not any more; pods that come for the first time are no trouble, but progress."""
     workload = view.workload
     fallen = [pod.name for pod in workload.pods if pod.fallen]
-    if not fallen or not 0 < workload.ready < workload.wanted:
+    if not fallen or workload.ready >= workload.wanted:
         return None
     return Finding(reason, f"{count(view)}; not ready: {', '.join(sorted(fallen))}")
 

@@ -145,7 +145,7 @@ FEWER_WORKERS = Reason(
     Tone.WRONG,
     _MODELS,
     (_DEGRADED,),
-    "Some workers serve, and others that did, or tried to, do not.",
+    "Workers that served, or tried to, do not any more.",
     "see the events and logs of the pods that the message names",
 )
 FEWER_GATEWAYS = Reason(
@@ -153,7 +153,7 @@ FEWER_GATEWAYS = Reason(
     Tone.WRONG,
     _GATEWAYS,
     (_DEGRADED,),
-    "Some gateway pods serve, and others that did, or tried to, do not.",
+    "Gateway pods that served, or tried to, do not any more.",
     "see the events and logs of the pods that the message names",
 )
 

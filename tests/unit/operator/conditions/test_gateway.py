@@ -75,6 +75,12 @@ SITUATIONS: dict[str, tuple[GatewayView, str, str, str]] = {
         "True RollingOut",
         "False AsWanted",
     ),
+    "the only one served, and does not any more": (
+        GatewayView(workload(1, FALLEN, replicas=1, updated=1, ready=0)),
+        "False GatewaysStarting",
+        "True RollingOut",
+        "True FewerGatewaysThanWanted",
+    ),
     "one of two serves, the other did": (
         GatewayView(workload(2, SERVING, FALLEN, replicas=2, updated=2, ready=1)),
         "True Serving",

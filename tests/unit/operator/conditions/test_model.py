@@ -151,6 +151,12 @@ SITUATIONS: dict[str, tuple[ModelView, str, str, str]] = {
         "True RollingOut",
         "False AsWanted",
     ),
+    "the only one served, and does not any more": (
+        ModelView(workload(1, FALLEN, replicas=1, updated=1, ready=0)),
+        "False WorkersStarting",
+        "True RollingOut",
+        "True FewerWorkersThanWanted",
+    ),
     "one of two serves, the other did": (
         ModelView(workload(2, SERVING, FALLEN, replicas=2, updated=2, ready=1)),
         "True Serving",
