@@ -11,18 +11,27 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import nats as nats_client
 import pytest
 from harness.cluster import Cluster
 from nats.js import JetStreamContext
+from nats.js.errors import NoKeysError, NotFoundError
 from operator_stack import Nats, eventually, install_crds, passing_namespace, simulated
 from tailrace_operator.apply.kubernetes import KubernetesApi, connected
 from tailrace_operator.controller.operator import Operator
 from tailrace_operator.controller.settings import OperatorSettings
-from tailrace_operator.controller.world import Key
+from tailrace_operator.controller.world import Key, World
+from tailrace_protocol.subjects import MODELS_BUCKET
 
 KINDS = "deployments,configmaps,services,poddisruptionbudgets,networkpolicies,secrets,streamingmodels,streaminggateways"
-
-
+#: Another engine, so other settings of workers, and none of them, so that nothing needs the former settings any more;
+#: another queue, another log and another entry among the models.
+EDIT = {
+    "engine": {"simulated": {"tokensPerSecond": 7}},
+    "replicas": 0,
+    "replay": {"maxBytes": "32Mi", "window": "5m"},
+    "queue": {"maxWaiting": 5},
+}
 #: What JetStream's API calls the requests that change something.
 DEEDS = (".CREATE.", ".UPDATE.", ".DELETE.", ".PURGE.", ".DURABLE.")
 
@@ -66,7 +75,7 @@ def namespace(api: Cluster) -> Iterator[str]:
 def fate(monkeypatch: pytest.MonkeyPatch) -> Fate:
     """The fate of whatever asks the API server or the broker for something."""
     fate = Fate()
-    request, api_request = KubernetesApi._request, JetStreamContext._api_request
+    request, api_request, publish = KubernetesApi._request, JetStreamContext._api_request, JetStreamContext.publish
 
     async def to_kubernetes(self: KubernetesApi, verb: str, *args: Any, **more: Any) -> Any:
         ask = lambda: request(self, verb, *args, **more)  # noqa: E731
@@ -76,8 +85,12 @@ def fate(monkeypatch: pytest.MonkeyPatch) -> Fate:
         ask = lambda: api_request(self, subject, *args, **more)  # noqa: E731
         return await (fate(ask) if any(verb in subject for verb in DEEDS) else ask())
 
+    async def into_a_stream(self: JetStreamContext, *args: Any, **more: Any) -> Any:
+        return await fate(lambda: publish(self, *args, **more))  # How a bucket's entries are put and purged.
+
     monkeypatch.setattr(KubernetesApi, "_request", to_kubernetes)
     monkeypatch.setattr(JetStreamContext, "_api_request", to_broker)
+    monkeypatch.setattr(JetStreamContext, "publish", into_a_stream)
     return fate
 
 
@@ -99,24 +112,64 @@ async def an_operator(cluster: Cluster, nats: Nats, namespace: str) -> Any:
 
 async def look_around(operator: Operator, namespace: str, name: str) -> None:
     """Look at everything twice, as its own events would make it do."""
+    model = Key("StreamingModel", namespace, name)
     for _ in range(2):
-        await operator.lister.list_all()
-        for key in (
-            Key("StreamingModel", namespace, name),
-            Key("Namespace", namespace),
-            Key("StreamingGateway", namespace, "default"),
-        ):
+        await list_all(operator, model)
+        for key in (model, Key("Namespace", namespace), Key("StreamingGateway", namespace, "default")):
             await operator.look(key)
 
 
-def outcome(cluster: Cluster, namespace: str) -> str:
+async def list_all(operator: Operator, model: Key) -> None:
+    """List everything, until Kubernetes has done its part with the workers: no node runs them here."""
+    for _ in range(100):
+        await operator.lister.list_all()
+        if has_its_pods(operator.world, model):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"Kubernetes has not done its part: {operator.world.children(model)}")
+
+
+def has_its_pods(world: World, model: Key) -> bool:
+    """Whether the model's Deployment, if there is one, has as many pods as it asks for."""
+    found = next((child for child in world.children(model) if child["kind"] == "Deployment"), None)
+    if found is None:
+        return True
+    status, wanted = found.get("status") or {}, found["spec"]["replicas"]
+    seen = status.get("observedGeneration") == found["metadata"]["generation"]
+    return seen and len(world.pods(model)) == wanted == status.get("replicas", 0)
+
+
+async def outcome(cluster: Cluster, nats: Nats, namespace: str) -> str:
     """All that the operator is there for, without what differs from one life to the next."""
     found = [
         o
         for o in cluster.objects(KINDS, namespace)
         if o["metadata"]["name"] not in ("kube-root-ca.crt", "default-token")
     ]
-    return json.dumps([_essence(o) for o in sorted(found, key=lambda o: (o["kind"], o["metadata"]["name"]))], indent=1)
+    objects = [_essence(o) for o in sorted(found, key=lambda o: (o["kind"], o["metadata"]["name"]))]
+    return json.dumps([objects, await at_broker(nats, namespace)], indent=1)
+
+
+async def at_broker(nats: Nats, namespace: str) -> dict[str, Any]:
+    """The streams of the namespace's models with what an edit may change in them, and the models' entries."""
+    client = await nats_client.connect(nats.url)
+    try:
+        jetstream = client.jetstream()
+        configs = [stream.config for stream in await jetstream.streams_info()]
+        entries = await _entries(jetstream)
+    finally:
+        await client.close()
+    streams = {str(c.name): [c.max_bytes, c.max_msgs, c.max_age] for c in configs if namespace in str(c.name)}
+    return streams | {key: entry for key, entry in entries.items() if namespace in key}
+
+
+async def _entries(jetstream: JetStreamContext) -> dict[str, Any]:
+    try:
+        bucket = await jetstream.key_value(MODELS_BUCKET)
+        values = {key: json.loads((await bucket.get(key)).value or b"") for key in await bucket.keys()}
+    except (NotFoundError, NoKeysError):
+        return {}
+    return {key: {**value, "created": "at some time"} for key, value in values.items()}
 
 
 def ours(cluster: Cluster, namespace: str, kinds: str) -> list[dict[str, Any]]:
@@ -141,6 +194,12 @@ async def make(cluster: Cluster, nats: Nats, namespace: str, fate: Fate, deadly:
     return await live(cluster, nats, namespace, fate, deadly)
 
 
+async def change(cluster: Cluster, nats: Nats, namespace: str, fate: Fate, deadly: int | None) -> bool:
+    """Edit the model, with one kill if there is one to come; whether it came."""
+    cluster.apply(simulated("m", **EDIT), namespace)
+    return await live(cluster, nats, namespace, fate, deadly)
+
+
 async def remove(cluster: Cluster, nats: Nats, namespace: str, fate: Fate, deadly: int | None) -> bool:
     """Delete the model, with one kill if there is one to come; whether it came."""
     cluster.kubectl("delete", "sm", "m", "-n", namespace, "--wait=false")
@@ -148,6 +207,7 @@ async def remove(cluster: Cluster, nats: Nats, namespace: str, fate: Fate, deadl
     gone = "streamingmodels,streaminggateways,deployments,configmaps,poddisruptionbudgets,services,networkpolicies"
     # The garbage collector learns of new kinds of owners every 30 s.
     eventually(lambda: not ours(cluster, namespace, gone), 90, "all is gone")
+    assert await at_broker(nats, namespace) == {}
     return killed
 
 
@@ -170,13 +230,21 @@ async def test_a_kill_between_any_two_steps_changes_nothing_in_the_end(
 ) -> None:
     monkeypatch.setenv("POD_NAMESPACE", namespace)
     assert not await make(api, nats, namespace, fate, None)
-    undisturbed = outcome(api, namespace)
+    made = await outcome(api, nats, namespace)
+    assert not await change(api, nats, namespace, fate, None)
+    changed = await outcome(api, nats, namespace)
+    settings = [found["metadata"]["name"] for found in ours(api, namespace, "configmaps")]
+    assert len([name for name in settings if name.startswith("m-worker-")]) == 1, "the former ones are gone"
     assert not await remove(api, nats, namespace, fate, None)
-    making, removing = 0, 0
+    making, changing, removing = 0, 0, 0
     while await make(api, nats, namespace, fate, making):
-        assert outcome(api, namespace) == undisturbed, f"killed after deed {making}"
+        assert await outcome(api, nats, namespace) == made, f"killed after deed {making} of making it"
+        if changing == making and await change(api, nats, namespace, fate, changing):
+            assert await outcome(api, nats, namespace) == changed, f"killed after deed {changing} of an edit"
+            changing += 1
         removing += await remove(api, nats, namespace, fate, removing)
         making += 1
-    print(f"killed {making} times while making and {removing} times while removing a model")
+    print(f"killed {making} times while making, {changing} while editing and {removing} while removing a model")
     assert making > 15
+    assert 5 < changing < making, "every deed of an edit had its kill"
     assert 2 < removing < making, "every deed of a removal had its kill"
