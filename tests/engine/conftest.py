@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -32,6 +33,20 @@ collect_ignore_glob = [] if importlib.util.find_spec("vllm") else ["test_*.py"]
 
 
 def pytest_configure(config):
+    quieten(config)
+    give_vllm_a_folder(config)
+
+
+def give_vllm_a_folder(config):
+    """Have vLLM's sockets and files in a folder that goes with the tests: it removes none of them itself."""
+    kernels = Path(tempfile.gettempdir()) / f"torchinductor_{os.getuid()}"
+    folder = tempfile.TemporaryDirectory(prefix="tailrace-vllm-")
+    config.add_cleanup(folder.cleanup)
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(kernels))
+    os.environ["TMPDIR"] = os.environ["VLLM_RPC_BASE_PATH"] = folder.name
+
+
+def quieten(config):
     """Warnings of libraries that we do not own, which are errors elsewhere."""
     for warning in (
         "ignore::DeprecationWarning:vllm",

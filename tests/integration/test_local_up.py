@@ -18,13 +18,15 @@ def test_it_starts_answers_and_stops_without_a_trace(tmp_path, stop):
     with up(tmp_path / "state") as running:
         running.wait_for("Ctrl-C stops everything")
         assert "[DONE]" in answer(running)
-        family = running.family()
+        family, temporary = running.family(), running.temporary()
         assert len(family) >= 5
+        assert temporary.is_dir()
 
         running.process.send_signal(stop)
         assert running.process.wait(30) == 0
         assert gone(family)
         assert is_free(running.port)
+        assert not temporary.exists()
         assert running.output.rstrip().endswith("stopped")
 
 
@@ -54,11 +56,13 @@ def test_a_second_signal_stops_at_once(tmp_path):
 def test_a_killed_supervisor_leaves_nothing_behind(tmp_path):
     with up(tmp_path / "state") as running:
         running.wait_for("Ctrl-C stops everything")
-        family = running.family()
+        family, temporary = running.family(), running.temporary()
+        (temporary / "socket").touch()
 
         running.process.kill()
         assert gone(family)
         assert is_free(running.port)
+        assert not temporary.exists()
 
 
 def test_a_stop_during_the_start_is_clean(tmp_path):

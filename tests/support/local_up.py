@@ -71,6 +71,10 @@ class Up:
                 found += [child] if command in " ".join(child.cmdline()) else []
         return found
 
+    def temporary(self) -> Path:
+        """Where the workers have their temporary files, such as vLLM's sockets."""
+        return Path(self.programs("worker")[0].environ()["TMPDIR"])
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()

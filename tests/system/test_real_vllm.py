@@ -32,11 +32,13 @@ def system(tmp_path_factory):
     with up(state, "--gateways", "2", file=EXAMPLE) as running:
         running.wait_for_match("Ctrl-C stops everything", LOAD_S)
         running.wait_for_match(r"(?s)worker (\w+) is ready.*worker (\w+) is ready", LOAD_S)
-        family = running.family()
+        family, temporary = running.family(), running.temporary()
+        assert any(path.is_socket() for path in temporary.iterdir()), "vLLM has its sockets elsewhere"
         yield running
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(60) == 0
         assert gone(family)
+        assert not temporary.exists()
 
 
 @pytest.fixture

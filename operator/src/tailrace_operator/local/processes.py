@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,13 +32,15 @@ class Program:
 
 
 class Reaper:
-    """The program that kills what a dead supervisor left; see `reaper`."""
+    """The program that kills what a dead supervisor left, and removes what killed programs left; see `reaper`."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._folder = ""
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-I", "-S", str(reaper_program.__file__)]
+        self._folder = tempfile.mkdtemp(prefix="tailrace-")
+        command = [sys.executable, "-I", "-S", str(reaper_program.__file__), self._folder]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         return self
 
@@ -46,6 +49,15 @@ class Reaper:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
             self._process.wait(timeout=_KILL_PATIENCE_S)
+
+    def environment(self) -> dict[str, str]:
+        """What programs get: a temporary folder that goes with the last of them, as a pod's does.
+
+        vLLM's sockets lie there, which a killed one leaves. The kernels that Torch compiles do not: that takes minutes.
+        """
+        kernels = str(Path(tempfile.gettempdir()) / f"torchinductor_{os.getuid()}")
+        kept = os.environ.get("TORCHINDUCTOR_CACHE_DIR", kernels)
+        return {"TMPDIR": self._folder, "TORCHINDUCTOR_CACHE_DIR": kept} if self._folder else {}
 
     def watch(self, group: int) -> None:
         """Kill `group` if this process dies."""
@@ -82,7 +94,7 @@ class Child:
         with program.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *program.command,
-                env={**os.environ, **program.env},
+                env={**os.environ, **reaper.environment(), **program.env},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
