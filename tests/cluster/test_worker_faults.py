@@ -5,10 +5,15 @@ Nothing is edited but what the condition's message told: no pod is deleted, no o
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import secrecy
 from harness.cluster import Cluster
+from harness.local import LocalCluster
+from hub_mirror import Access, HubMirror
 from installation import VALUES, Installation, installed, simulated
 from operator_stack import eventually
 
@@ -92,11 +97,6 @@ def test_pods_that_a_quota_forbids_are_quoted_and_made_when_it_is_gone(tailrace:
     goes_on(tailrace, namespace, "q")
 
 
-def test_gpus_that_are_not_free_are_said_and_taken_when_they_come(tailrace: Installation, namespace: str) -> None:
-    cluster = tailrace.cluster
-    name = cluster.node_names()[0]
-    cluster.set_gpus(name, 1)
-    resources = {"cpu": "50m", "memory": "256Mi", "gpu": {"count": 2}}
 def test_a_volume_that_its_node_cannot_mount_is_told_in_the_nodes_words(tailrace: Installation, namespace: str) -> None:
     volume = {"name": "keys", "secret": {"secretName": "late-keys"}}
     mount = {"name": "keys", "mountPath": "/keys"}
@@ -123,6 +123,11 @@ def test_passwords_that_somebody_made_are_said_to_lack_one_and_a_worker_how_long
         goes_on(tailrace, theirs, "p")
 
 
+def test_gpus_that_are_not_free_are_said_and_taken_when_they_come(tailrace: Installation, namespace: str) -> None:
+    cluster = tailrace.cluster
+    name = cluster.node_names()[0]
+    cluster.set_gpus(name, 1)
+    resources = {"cpu": "50m", "memory": "256Mi", "gpu": {"count": 2}}
     cluster.apply(one("g", resources=resources), namespace)
     says(tailrace, namespace, "g", "Ready", "NoGPUFree", "nvidia.com/gpu", "free or add GPUs")
     cluster.set_gpus(name, 2)
@@ -175,3 +180,48 @@ def test_a_worker_that_crashes_again_and_again_is_quoted(tailrace: Installation,
     says(tailrace, namespace, "c", "Ready", "AddressInUse", "9090", "restarts: 1")
     tailrace.cluster.apply(one("c"), namespace)
     goes_on(tailrace, namespace, "c")
+
+
+@pytest.fixture
+def hub(node: Cluster, tmp_path: Path) -> Iterator[HubMirror]:
+    """A mirror of the hub that asks for a token, on this machine, where pods reach it."""
+    if not isinstance(node, LocalCluster):
+        node.refuse("a mirror on this machine that pods reach")
+    (tmp_path / "config.json").write_text("{}")
+    # Not in a format that the mirror keeps on its content network: with one address it is the host that has the token.
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    mirror = HubMirror("org/m", {"main": tmp_path}, host=node.instance.host_address)
+    mirror.access = Access(token="hf_the-right-token")
+    with mirror.running():
+        yield mirror
+
+
+def test_a_token_that_is_refused_is_put_right_and_no_log_shows_a_token_or_password(
+    tailrace: Installation, namespace: str, hub: HubMirror
+) -> None:
+    cluster = tailrace.cluster
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "hub"},
+        "stringData": {"token": "hf_wrong-one"},
+    }
+    cluster.apply(secret, namespace)
+    source = {"repo": "org/m", "endpoint": hub.url, "tokenSecret": {"name": "hub", "key": "token"}}
+    downloaded = {"source": {"hf": source}, "cache": {"size": "16Mi"}}
+    cluster.apply(one("t", engine={"vllm": {}}, model=downloaded), namespace)
+    says(tailrace, namespace, "t", "Ready", "TokenRefused", "tokenSecret")
+    cluster.apply({**secret, "stringData": {"token": hub.access.token}}, namespace)
+    [job] = cluster.objects("jobs", namespace, "tailrace.dev/model=t")
+    cluster.wait_condition("job", job["metadata"]["name"], namespace, "Complete", timeout_s=SOON_S)
+    question = {"model": "first", "messages": [{"role": "user", "content": "?"}], "max_tokens": 5}
+    answer = httpx.post(f"{tailrace.gateway_url(namespace)}/v1/chat/completions", json=question, timeout=30)
+    assert answer.status_code == 200
+
+    words = secrecy.passwords(cluster.get("secret", "tailrace-nats-auth", tailrace.namespace))
+    words |= {"right token": hub.access.token, "wrong token": "hf_wrong-one"}
+    logs = secrecy.logs(cluster, (tailrace.namespace, namespace))
+    assert {"tailrace-gateway", "tailrace-worker", "tailrace-fetch"} <= {part for part, said in logs.items() if said}
+    assert {part: found for part, said in logs.items() if (found := secrecy.leaked(words, said))} == {}
+    assert secrecy.leaked(words, secrecy.objects(cluster)) == []
+    remove(tailrace, namespace, "t")
