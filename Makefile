@@ -88,8 +88,8 @@ chart: env ## Test the Helm chart's templates (builds helm from its Go module, t
 test-cluster: env ## Test on a real Kubernetes: two nodes on this machine (Linux, root, Go), or KUBECONFIG's cluster
 	.venv/bin/pytest -q tests/cluster
 
-test-cluster-vllm: env worker-env model ## The same with real vLLM workers in pods (an image of 6 GB)
-	TAILRACE_SLOW=1 .venv/bin/pytest -q -s tests/cluster/test_vllm.py
+test-cluster-vllm: env worker-env model ## The same with real vLLM workers in pods, and what is in their image (6 GB)
+	TAILRACE_SLOW=1 .venv/bin/pytest -q -s tests/cluster/test_vllm.py tests/cluster/test_images.py -k 'test_vllm or worker-cpu'
 
 cluster: env ## Run two nodes here with Tailrace installed, to play with; `make cluster-down` ends them
 	@PYTHONPATH=tests/cluster .venv/bin/python -m playground up
