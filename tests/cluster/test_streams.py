@@ -7,8 +7,10 @@ that can (broken), and the longest silence.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import next_release
 import pytest
 from harness.cluster import Cluster
 from installation import VALUES, Installation, installed, simulated
@@ -144,15 +146,38 @@ async def test_a_drained_node_moves_everything(tailrace: Installation, namespace
         tailrace.cluster.kubectl("uncordon", node)
 
 
-async def test_an_upgraded_chart_rolls_operator_and_broker(tailrace: Installation, namespace: str) -> None:
-    values = {**VALUES, "commonAnnotations": {"example.com/upgraded": "yes"}}
-    values["nats"] = {**VALUES["nats"], "podAnnotations": {"example.com/upgraded": "yes"}}
+@pytest.mark.timeout(900, func_only=True)
+async def test_an_upgrade_replaces_every_pod_and_cuts_no_stream(
+    tailrace: Installation, namespace: str, tmp_path: Path
+) -> None:
+    await threaded(next_release.load, tailrace.cluster, tmp_path)
+    before = {part: uids(pods) for part, pods in all_pods(tailrace, namespace).items()}
 
     async def upgrade() -> None:
-        await threaded(tailrace.release.upgrade, values)
+        await threaded(tailrace.release.upgrade, next_release.upgraded(VALUES))
         await threaded(tailrace.wait_ready)
+        async with asyncio.timeout(420):
+            while any(before[part] & uids(pods) for part, pods in all_pods(tailrace, namespace).items()):  # noqa: ASYNC110
+                await asyncio.sleep(2)
 
-    await while_streaming(tailrace, namespace, "chart upgraded, NATS restarted", upgrade)
+    load = await while_streaming(tailrace, namespace, "upgraded: operator, NATS, gateways, workers", upgrade)
+    assert not cut(load), cut(load)
+    await threaded(serve, tailrace, namespace)
+    after = all_pods(tailrace, namespace)
+    assert {part: len(pods) for part, pods in after.items()} == {part: len(old) for part, old in before.items()}
+    assert all(next_release.runs(pod) for pods in after.values() for pod in pods)
+
+
+def all_pods(tailrace: Installation, namespace: str) -> dict[str, list[dict[str, Any]]]:
+    """Every pod of the installation, those that are about to end too, by its part."""
+    found = {component: tailrace.release.pods(component) for component in ("operator", "nats")}
+    for part in ("gateway", "worker"):
+        found[part] = tailrace.cluster.objects("pods", namespace, f"app.kubernetes.io/name=tailrace-{part}")
+    return found
+
+
+def uids(pods: list[dict[str, Any]]) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in pods}
 
 
 async def test_restarted_gateways_finish_what_they_have(tailrace: Installation, namespace: str) -> None:

@@ -33,6 +33,19 @@ def write(archive: Path, tag: str, layer: Path, config: dict[str, object]) -> No
         add_bytes(tar, "manifest.json", json.dumps(manifest).encode())
 
 
+def renamed(archive: Path, target: Path, tag: str) -> Path:
+    """The same image as `target`, named `tag`."""
+    with tarfile.open(archive) as old, tarfile.open(target, "w") as new:
+        for member in old:
+            content = old.extractfile(member) if member.isreg() else None
+            if member.name == "manifest.json" and content:
+                manifest = [{**image, "RepoTags": [tag]} for image in json.load(content)]
+                add_bytes(new, member.name, json.dumps(manifest).encode())
+            elif member.name != "repositories":  # Names again, for programs of former times.
+                new.addfile(member, content)
+    return target
+
+
 def add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     """Put a file of this content into the tar."""
     info = tarfile.TarInfo(name)
