@@ -100,7 +100,8 @@ def test_pods_that_never_served_hold_up_no_node(make):
 @pytest.mark.parametrize(
     ("spec", "size"),
     [
-        ({}, None),
+        ({}, "1Gi"),
+        ({"resources": {"gpu": {"count": 1}}}, None),
         ({"engine": {"vllm": {"tensorParallelSize": 2}}}, "2Gi"),
         ({"engine": {"vllm": {"tensorParallelSize": 4, "pipelineParallelSize": 2}}}, "8Gi"),
         ({"resources": {"shmSize": "512Mi"}}, "512Mi"),

@@ -12,6 +12,8 @@ from tailrace_operator.resources.quantity import Quantity, canonical
 _SHARED_BY = f"{GROUP}/cache"
 _SHM_PER_GPU_GI = 1
 _LEAST_SHM_GI = 2
+#: On CPUs the engine is a process beside its worker even when that is alone, and gives it 160 MiB of messages.
+_SHM_ON_CPUS = Quantity("1Gi")
 
 
 def placement(model: StreamingModel) -> Manifest:
@@ -57,7 +59,7 @@ def worker_resources(model: StreamingModel) -> Manifest:
 
 
 def shared_memory(model: StreamingModel) -> list[Mounted]:
-    """Room at /dev/shm for the processes of one model; the 64Mi of a container are too little for several GPUs."""
+    """Room at /dev/shm for the processes of one model; a container's 64Mi are too little for several, and for CPUs."""
     size = model.spec.resources.shm_size or _default_shared_memory(model)
     if size is None:
         return []
@@ -68,6 +70,8 @@ def shared_memory(model: StreamingModel) -> list[Mounted]:
 
 def _default_shared_memory(model: StreamingModel) -> Quantity | None:
     vllm = model.spec.engine.vllm
-    if vllm is None or vllm.gpus == 1:
+    if vllm is None:
         return None
-    return Quantity(f"{max(_LEAST_SHM_GI, _SHM_PER_GPU_GI * vllm.gpus)}Gi")
+    if vllm.gpus > 1:
+        return Quantity(f"{max(_LEAST_SHM_GI, _SHM_PER_GPU_GI * vllm.gpus)}Gi")
+    return None if model.spec.resources.gpu else _SHM_ON_CPUS

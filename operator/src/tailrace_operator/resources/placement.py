@@ -47,7 +47,7 @@ class Resources(Block):
     shm_size: Annotated[Quantity, QuantityRange("64Mi", "1Ti")] | None = Field(
         default=None,
         description="Shared memory (/dev/shm), which counts as memory. Default: 1Gi for each GPU of a model that is "
-        "spread over several, at least 2Gi; else the node's 64Mi.",
+        "spread over several, at least 2Gi; 1Gi for vLLM on CPUs; else the node's 64Mi.",
     )
 
 
