@@ -1,8 +1,8 @@
 """Real clusters for the tests: `api` (an API server), `node` (one full node) and `cluster` (two nodes).
 
 Each is started when the first test asks for it and ended with the session. Where this machine cannot run one, its tests
-are skipped and say what to do; under CI=true they fail, because a skipped proof proves nothing. With KUBECONFIG set the
-tests run against that cluster, except those that would break it.
+are skipped and say what to do; under CI=true they fail, because a skipped proof proves nothing. With KUBECONFIG set all
+three are that cluster, except for what would break it; see `harness.external`.
 """
 
 import os
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 import tailrace_images
-from harness import images, launch
+from harness import external, images, launch
 from harness.cluster import API, NODE, TWO_NODES, Cluster
-from harness.errors import NotOursError, UnavailableError
+from harness.errors import NotOursError, RefusedError, UnavailableError
 from releases import nats_archive
 from tailrace_images import SMALL
 
@@ -36,6 +36,7 @@ class Clusters:
         self.request, self.stack = request, stack
         self.capture = request.config.pluginmanager.getplugin("capturemanager")
         self.started: dict[str, Cluster] = {}
+        self.users: external.ExternalCluster | None = None
 
     def get(self, *levels: str) -> Cluster:
         """The first of these levels that runs already; else a new one of the first level."""
@@ -43,19 +44,32 @@ class Clusters:
         if running is None:
             with self.capture.global_and_fixture_disabled():
                 running = self.started[levels[0]] = self.start(levels[0])
-            self.stack.callback(running.stop)
         return running
 
     def start(self, level: str) -> Cluster:
         """Start a cluster of a level, or take the user's."""
         kubeconfig = os.environ.get("KUBECONFIG")
-        if not kubeconfig:
-            archives = [] if level == API else self.request.getfixturevalue("node_images")
-            return launch.start(level, archives=archives)
-        cluster = launch.external(Path(kubeconfig))
-        if level == TWO_NODES and len(cluster.node_names()) < 2:
-            raise NotOursError("the cluster of KUBECONFIG has fewer than two nodes")
+        if kubeconfig:
+            return self.users_own(Path(kubeconfig), level)
+        cluster = launch.start(level, archives=[] if level == API else self.images())
+        self.stack.callback(cluster.stop)
         return cluster
+
+    def users_own(self, kubeconfig: Path, level: str) -> Cluster:
+        """The user's cluster, which is one for all levels; with our images where a test needs nodes."""
+        if self.users is None:
+            self.users = external.connect(kubeconfig)
+            self.stack.callback(self.users.stop)
+        if len(self.users.node_names()) < launch.NODES[level]:
+            raise NotOursError(f"the cluster of KUBECONFIG has fewer nodes than the test needs: {launch.NODES[level]}")
+        if level != API:
+            self.users.loading_command()  # Before minutes are spent on images that nobody can load.
+            for archive in self.images():
+                self.users.load_image(archive)
+        return self.users
+
+    def images(self) -> list[Path]:
+        return list(self.request.getfixturevalue("node_images"))
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +148,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def why_not_here(error: BaseException) -> str | None:
     """Why a test is skipped that ended with this error; None when that is a failure."""
     if isinstance(error, NotOursError):
+        return str(error)
+    if isinstance(error, RefusedError) and os.environ.get("CI") != "true":
         return str(error)
     if isinstance(error, UnavailableError) and os.environ.get("CI") != "true":
         return f"{error}. {HOW}"

@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from harness import shell
 from harness.binaries import GO_REMEDY
 from harness.cluster import Cluster
@@ -51,8 +52,4 @@ def install(cluster: Cluster) -> None:
     """Let a cluster serve them all."""
     for module in MODULES:
         for definition in module.definitions():
-            cluster.apply(definition.read_text())
-            name = json.loads(cluster.kubectl("create", "--dry-run=client", "-o=json", "-f", definition))["metadata"][
-                "name"
-            ]
-            cluster.wait_condition("crd", name, None, "Established")
+            cluster.define(yaml.safe_load(definition.read_text()))

@@ -37,6 +37,7 @@ class Installation:
 
     def gateway_url(self, namespace: str) -> str:
         """Where this machine reaches the default gateway of a namespace."""
+        self.cluster.require_own("reaching Services from this machine")
         found = self.cluster.get("service", "tailrace-gateway", namespace)
         assert found is not None
         return f"http://{found['spec']['clusterIP']}"
@@ -91,8 +92,10 @@ def installed(cluster: Cluster, values: Values = VALUES, images: Sequence[str] =
 
 
 def remove_models(cluster: Cluster) -> None:
-    """Delete all models while there is an operator that lets go of them."""
-    cluster.kubectl("delete", "streamingmodels,streaminggateways", "--all", "-A", "--timeout=60s", check=False)
+    """Delete the models that tests have made while there is an operator that lets go of them."""
+    for namespace in cluster.own_namespaces():
+        whose = ("--all", "-n", namespace, "--timeout=60s")
+        cluster.kubectl("delete", "streamingmodels,streaminggateways", *whose, check=False)
 
 
 def simulated(name: str, **spec: Any) -> dict[str, Any]:

@@ -30,6 +30,8 @@ from tailrace_operator.local.broker import free_port
 WORKSPACE_ROOT = Path(__file__).parents[2]
 RELEASE = "tailrace"
 _RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+#: What Ready says once the workers are asked for: nobody runs them here, or nodes that have no image of them.
+ASKED_FOR = ("WorkersStarting", "ImagePullFailed")
 Answer = TypeVar("Answer")
 _BIN = Path(sys.executable).parent
 
@@ -111,6 +113,8 @@ class Operator:
         ports = {"healthPort": self.health_port, "metricsPort": self.metrics_port}
         file.write_text(yaml.safe_dump({"log": {"format": "text"}, **self.settings, **ports}))
         environment = {"KUBECONFIG": str(self.kubeconfig), "POD_NAMESPACE": self.namespace, "PATH": os.environ["PATH"]}
+        # Killed, it leaves its password where it had it, as a pod does in its /tmp.
+        environment["TMPDIR"] = str(self.folder)
         command = [sys.executable, "-m", "tailrace_operator.controller", "--settings", str(file)]
         with (self.folder / "operator.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=WORKSPACE_ROOT)
@@ -224,18 +228,26 @@ async def _at_broker(stack: Stack, ask: Callable[[JetStreamContext], Awaitable[A
 
 
 def rights(cluster: Cluster, namespace: str, watched: Sequence[str] = ()) -> list[dict[str, object]]:
-    """What the chart gives the operator to be allowed: its ServiceAccount, roles and bindings."""
+    """What the chart gives the operator to be allowed: its ServiceAccount, roles and bindings.
+
+    Those of the whole cluster have names of their own, which no installation there bears.
+    """
     chart = WORKSPACE_ROOT / "charts" / "tailrace"
     chosen = ["--set", "watchNamespaces={" + ",".join(watched) + "}"] if watched else []
     rendered = cluster.helm("template", RELEASE, chart, "--namespace", namespace, *chosen)
-    return [found for found in yaml.safe_load_all(rendered) if found and found["kind"] in _RIGHTS]
+    found = [item for item in yaml.safe_load_all(rendered) if item and item["kind"] in _RIGHTS]
+    for item in found:
+        if item["kind"].startswith("Cluster"):
+            for named in (item["metadata"], item.get("roleRef", {})):
+                named["name"] = f"{namespace}-{named.get('name')}"
+    return found
 
 
 def install_crds(cluster: Cluster) -> None:
     for file in sorted((WORKSPACE_ROOT / "crds").glob("*.yaml")):
-        cluster.apply(file.read_text())
-    for name in ("streamingmodels.tailrace.dev", "streaminggateways.tailrace.dev"):
-        cluster.wait_condition("crd", name, None, "Established")
+        definition = yaml.safe_load(file.read_text())
+        cluster.define(definition)
+        name = definition["metadata"]["name"]
         eventually(lambda name=name: _is_served(cluster, name), what=f"{name} are served")
 
 
@@ -288,7 +300,7 @@ def simulated(name: str, **spec: object) -> dict[str, object]:
 
 def settle(stack: Stack, name: str, namespace: str, within_s: float = 30) -> None:
     """Wait until a model's workers and its gateway are asked for, and its status says so."""
-    stack.wait_reason(name, namespace, "Ready", "WorkersStarting", within_s=within_s)
+    stack.wait_reason(name, namespace, "Ready", *ASKED_FOR, within_s=within_s)
     stack.cluster.wait("service", "tailrace-gateway", namespace, bool)
 
 
@@ -298,7 +310,5 @@ def unique(prefix: str) -> str:
 
 def passing_namespace(cluster: Cluster) -> Iterator[str]:
     """A namespace for one test. Nobody waits for its end: the namespace controller takes ten seconds for it."""
-    name = unique("models")
-    cluster.kubectl("create", "namespace", name)
-    yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    with cluster.namespace("models", wait=False) as name:
+        yield name

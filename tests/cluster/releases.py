@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 from harness import cache, images
-from harness.cluster import EXTERNAL, Cluster
+from harness.cluster import Cluster
 from tailrace_operator.render.accounts import nats_accounts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,8 +102,7 @@ class Release:
 
     def service_ip(self, name: str) -> str:
         """Where a Service is reached from this machine; only clusters of the harness's own let it in."""
-        if self.cluster.level == EXTERNAL:
-            self.cluster.refuse("reaching Services from outside")
+        self.cluster.require_own("reaching Services from this machine")
         found = self.cluster.get("service", name, self.namespace)
         assert found is not None
         return str(found["spec"]["clusterIP"])

@@ -194,7 +194,7 @@ def test_installed_again_it_finds_its_logs_passwords_and_models(release, team):
 def test_the_test_pod_and_the_kept_things_are_all_that_is_left(release):
     """The list in docs/upgrade.md is complete."""
     release.uninstall()
-    gone = ("wait", "pod", "-l=app.kubernetes.io/component=operator", "--for=delete", "--timeout=60s")
+    gone = ("wait", "pod", "-l=app.kubernetes.io/component in (operator,nats)", "--for=delete", "--timeout=60s")
     release.cluster.kubectl(*gone, "-n", release.namespace)
     kinds = "all,configmap,secret,pvc,serviceaccount,role,rolebinding,networkpolicy,pdb,ingress"
     listed = release.cluster.kubectl("get", kinds, "-n", release.namespace, "-o", "name").split()

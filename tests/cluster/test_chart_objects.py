@@ -1,6 +1,7 @@
 """A real API server takes every object that the chart renders, under every set of values in charts/tailrace/ci."""
 
 import copy
+from collections.abc import Iterator
 
 import pytest
 import yaml
@@ -14,12 +15,15 @@ CASES = sorted((CHART / "ci").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
-def prepared(api: Cluster) -> Cluster:
+def prepared(api: Cluster) -> Iterator[Cluster]:
     """An API server that knows the objects of Prometheus's operator and of the Gateway API, and both teams."""
     foreign.install(api)
-    for name in ("team-a", "team-b"):
-        api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    return api
+    missing = [name for name in ("team-a", "team-b") if api.get("namespace", name) is None]
+    for name in missing:
+        api.kubectl("create", "namespace", name)
+    yield api
+    for name in missing:
+        api.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def rendered(cluster, case, namespace):

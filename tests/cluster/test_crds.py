@@ -26,9 +26,8 @@ HF = {"hf": {"repo": "o/n"}}
 
 def install(cluster):
     """Install the present CRDs, or bring what is there up to date, and wait until they are served."""
-    cluster.apply(list(CRDS.values()), None, "--force-conflicts")
     for definition in CRDS.values():
-        cluster.wait_condition("crd", definition["metadata"]["name"], None, "Established")
+        cluster.define(definition)
 
 
 @pytest.fixture(scope="module")

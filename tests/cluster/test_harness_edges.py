@@ -7,21 +7,23 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import assets, binaries, cache, images, instances, launch, packages, shell, stores
+from harness import assets, binaries, cache, external, images, instances, launch, packages, shell, stores
 from harness.cluster import API, NODE, Cluster
 from harness.errors import CommandError, HarnessError, UnavailableError
+from operator_stack import install_crds, simulated
 
 ROOT = Path(__file__).resolve().parents[2]
 API_TEST = "test_server_side_apply_keeps_the_fields_of_two_managers_apart"
 
 
-def run_tests(chosen: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run tests of the harness as a user would."""
+def run_tests(chosen: str, file: str = "test_harness.py", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run tests of the harness, or of another file, as a user would."""
     paths = "pythonpath=tests/support tests/cluster"
-    command = [sys.executable, "-m", "pytest", "-rs", "-o", paths, "tests/cluster/test_harness.py", "-k", chosen]
+    command = [sys.executable, "-m", "pytest", "-rs", "-o", paths, f"tests/cluster/{file}", "-k", chosen]
     return subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
@@ -41,10 +43,64 @@ def test_without_go_the_tests_fail_in_ci(tmp_path):
     assert "go is not on PATH" in done.stdout
 
 
-def test_with_a_kubeconfig_its_cluster_is_used_and_not_broken(api):
-    done = run_tests(f"{API_TEST} or a_wait_survives", KUBECONFIG=str(api.kubeconfig))
+@pytest.fixture
+def theirs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster that the tests know by its kubeconfig alone."""
+    cluster = launch.start(API)
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    monkeypatch.delenv(external.MINE_VARIABLE, raising=False)
+    yield cluster
+    cluster.stop()
+
+
+def everything(cluster: Cluster) -> set[tuple[str, str]]:
+    """What the tests might leave in a cluster, or take from it."""
+    kinds = "namespaces,customresourcedefinitions,clusterroles,clusterrolebindings"
+    return {(found["kind"], found["metadata"]["uid"]) for found in cluster.objects(kinds)}
+
+
+def test_with_a_kubeconfig_its_cluster_is_used_not_broken_and_left_as_it_was(theirs):
+    before = everything(theirs)
+    done = run_tests(f"{API_TEST} or a_wait_survives")
     assert "1 passed, 1 skipped" in done.stdout, done.stdout
     assert "stopping the API server needs a cluster of the harness's own: unset KUBECONFIG" in done.stdout
+    done = run_tests("gets_its_children", "test_operator.py")
+    assert "1 passed" in done.stdout, done.stdout
+    assert everything(theirs) == before
+
+
+def test_a_cluster_that_has_tailrace_is_refused_unless_it_is_there_for_the_tests(theirs):
+    install_crds(theirs)
+    theirs.apply(simulated("precious"), "default")
+    before = everything(theirs), theirs.get("sm", "precious", "default")
+    done = run_tests("gets_its_children", "test_operator.py", CI="")
+    assert "1 skipped" in done.stdout, done.stdout
+    assert "has Tailrace already (streaminggateways.tailrace.dev, streamingmodels.tailrace.dev)" in done.stdout
+    assert "TAILRACE_TEST_CLUSTER_IS_MINE=yes" in done.stdout
+    assert run_tests("gets_its_children", "test_operator.py", CI="true").returncode == 1
+    assert (everything(theirs), theirs.get("sm", "precious", "default")) == before
+
+    done = run_tests("gets_its_children", "test_operator.py", TAILRACE_TEST_CLUSTER_IS_MINE="yes")
+    assert "1 passed" in done.stdout, done.stdout
+    assert everything(theirs) == before[0]
+    assert theirs.get("sm", "precious", "default"), "nothing is deleted but in the tests' own namespaces"
+
+
+def test_what_runs_on_nodes_says_how_they_get_its_images(node, monkeypatch):
+    node.require_own("being somebody else's cluster")
+    monkeypatch.delenv(external.LOAD_VARIABLE, raising=False)
+    settings = {"KUBECONFIG": str(node.kubeconfig), external.MINE_VARIABLE: "yes"}
+    done = run_tests("missing_is_named_and_waited", "test_worker_faults.py", **settings)
+    assert "2 skipped" in done.stdout, done.stdout
+    assert "set TAILRACE_LOAD_IMAGE to the command that loads an archive" in done.stdout
+
+
+@pytest.mark.timeout(300)
+def test_the_operators_tests_pass_on_a_cluster_with_nodes(node):
+    node.require_own("being somebody else's cluster")
+    settings = {"KUBECONFIG": str(node.kubeconfig), external.MINE_VARIABLE: "yes"}
+    done = run_tests("gets_its_children or foreign_deployment or edited_child", "test_operator.py", **settings)
+    assert "3 passed" in done.stdout, done.stdout
 
 
 def test_nodes_are_not_tried_without_root(monkeypatch):

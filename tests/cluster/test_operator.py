@@ -9,6 +9,7 @@ import pytest
 import secrecy
 from harness.cluster import Cluster
 from operator_stack import (
+    ASKED_FOR,
     Stack,
     broker_streams,
     eventually,
@@ -66,6 +67,7 @@ def test_a_deleted_or_edited_child_is_put_right_within_seconds(stack: Stack, nam
 
 
 def test_nothing_is_written_when_nothing_changes(stack: Stack, namespace: str) -> None:
+    stack.cluster.require_own("a world in which no pod's status changes by itself")
     stack.cluster.apply(simulated("m"), namespace)
     settle(stack, "m", namespace)
     eventually(lambda: quiet(stack), 30, "the operator settles")
@@ -106,7 +108,7 @@ def test_a_foreign_deployment_of_the_same_name_is_never_touched(stack: Stack, na
     assert (after["spec"], after["metadata"]["uid"]) == (before["spec"], before["metadata"]["uid"])
     assert "ownerReferences" not in after["metadata"]
     stack.cluster.kubectl("delete", "deployment", "m-worker", "-n", namespace)
-    stack.wait_reason("m", namespace, "Ready", "WorkersStarting", within_s=45)
+    stack.wait_reason("m", namespace, "Ready", *ASKED_FOR, within_s=45)
 
 
 def test_a_log_beyond_the_installations_limit_is_refused_in_words_until_it_is_lowered(
@@ -287,7 +289,7 @@ def test_the_broker_away_is_said_and_made_up_for(stack: Stack, namespace: str) -
         assert stack.cluster.wait("deployment", "m-worker", namespace, bool), "the rest goes on without the broker"
     finally:
         stack.nats.start()
-    stack.wait_reason("m", namespace, "Ready", "WorkersStarting", within_s=45)
+    stack.wait_reason("m", namespace, "Ready", *ASKED_FOR, within_s=45)
     assert f"tr_log_{namespace}_m" in broker_streams(stack)
 
 
@@ -311,6 +313,7 @@ def test_a_deletion_waits_for_a_dead_broker_only_so_long_and_says_what_is_left(s
 
 
 def test_an_operator_killed_and_started_again_changes_nothing(stack: Stack, namespace: str) -> None:
+    stack.cluster.require_own("a world in which no pod's status changes by itself")
     name = unique("m")
     stack.cluster.apply(simulated(name), namespace)
     settle(stack, name, namespace)

@@ -1,19 +1,15 @@
 """A cluster under test: what every one can do, whoever made it, and what only one of our own can."""
 
-import os
-import shlex
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from . import shell
 from .errors import NotOursError
 from .kube import Kube
 from .watching import Object
 
 API, NODE, TWO_NODES, EXTERNAL = "api", "node", "two-nodes", "external"
-LOAD_VARIABLE = "TAILRACE_LOAD_IMAGE"
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 LEVELS = (API, NODE, TWO_NODES)
 
 
@@ -27,7 +23,8 @@ class Cluster(Kube):
     level: str
 
     def node_names(self) -> list[str]:
-        return sorted(str(node["metadata"]["name"]) for node in self.objects("nodes"))
+        """The nodes that are there for pods."""
+        return sorted(str(node["metadata"]["name"]) for node in self.objects("nodes") if not is_tainted(node))
 
     def set_gpus(self, node: str, count: int, resource: str = "nvidia.com/gpu") -> None:
         """Have a node report GPUs that it has not: the scheduler counts them; pods that ask for them run without.
@@ -43,14 +40,17 @@ class Cluster(Kube):
         )
 
     def load_image(self, archive: Path) -> None:
-        """Make the image of a docker-archive available to pods on all nodes.
+        """Make the image of a docker-archive available to pods on all nodes."""
+        self.refuse("loading an image")
 
-        For a cluster that is not ours, $TAILRACE_LOAD_IMAGE is the command that does so (`kind load image-archive`).
-        """
-        command = os.environ.get(LOAD_VARIABLE)
-        if not command:
-            self.refuse(f"loading an image without {LOAD_VARIABLE}, the command that loads an archive,")
-        shell.run([*shlex.split(command), archive], env=self.environment())
+    def define(self, definition: Object) -> None:
+        """Serve a CustomResourceDefinition, in the place of one of its name, and wait until it is established."""
+        self.apply(definition, None, "--force-conflicts")
+        self.wait_condition("crd", definition["metadata"]["name"], None, "Established")
+
+    def require_own(self, what: str) -> None:
+        """Refuse what only a cluster on this machine can: reaching its Services, or a world without anybody else."""
+        self.refuse(what)
 
     def kill_node(self, name: str) -> None:
         """End a node at once, as a power cut does: kubelet, containerd, all containers, its network."""
@@ -101,16 +101,14 @@ class Cluster(Kube):
         raise NotOursError(f"{what} needs a cluster of the harness's own: unset KUBECONFIG, and run as root")
 
 
-class ExternalCluster(Cluster):
-    """The user's own cluster, of which only our folder of caches and kubeconfigs goes in the end."""
-
-    def stop(self) -> None:
-        shutil.rmtree(self.work)
-
-
 def ready_status(node: Object | None) -> str | None:
     conditions = ((node or {}).get("status") or {}).get("conditions") or []
     return next((str(item["status"]) for item in conditions if item["type"] == "Ready"), None)
+
+
+def is_tainted(node: Object) -> bool:
+    """Whether a node is the control plane's alone."""
+    return any(taint["key"] == CONTROL_PLANE for taint in node["spec"].get("taints", []))
 
 
 def allocatable(node: Object | None, resource: str) -> str | None:

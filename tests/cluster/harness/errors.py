@@ -9,6 +9,10 @@ class UnavailableError(HarnessError):
     """This machine lacks something that the tests need; the message names it and the remedy."""
 
 
+class RefusedError(UnavailableError):
+    """The tests would overwrite what somebody uses; the message says what, and how to allow it."""
+
+
 class NotOursError(HarnessError):
     """The test would harm a cluster that the harness did not make; the message says what it needs."""
 

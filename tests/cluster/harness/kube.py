@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -25,6 +25,8 @@ class Kube:
     kubeconfig: Path
     work: Path
     kubectl_path: Path
+    #: The namespaces that the tests made, gone or not.
+    made: list[str] = field(default_factory=list, kw_only=True)
 
     def kubectl(self, *args: str | Path, stdin: str | None = None, check: bool = True, timeout_s: float = 120) -> str:
         """What kubectl prints; CommandError with its last words when it fails and `check` is set."""
@@ -109,6 +111,7 @@ class Kube:
         Kubernetes takes 5 s at the least to delete one; `wait` until it is gone, where the next test needs the room.
         """
         name = f"{prefix}-{secrets.token_hex(3)}"
+        self.made.append(name)
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}})
         self.wait("serviceaccount", "default", name, bool)
         try:
@@ -119,6 +122,11 @@ class Kube:
             self.kubectl("delete", "pods", "--all", "-n", name, "--grace-period=1", "--wait=false", check=False)
             if wait:
                 self.wait("namespace", name, None, lambda seen: seen is None, NAMESPACE_GONE_S)
+
+    def own_namespaces(self) -> list[str]:
+        """Those of the tests' own that are there; only in these may anything be deleted."""
+        there = {found["metadata"]["name"] for found in self.objects("namespaces")}
+        return [name for name in self.made if name in there]
 
     def kubeconfig_for(self, service_account: str, namespace: str) -> Path:
         """A kubeconfig with which a program outside acts as this ServiceAccount, under its RBAC."""

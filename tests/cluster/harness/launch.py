@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import assets, images, instances, network, packages, shell, stores, system
-from .cluster import API, EXTERNAL, NODE, TWO_NODES, Cluster, ExternalCluster
+from .cluster import API, NODE, TWO_NODES
 from .control_plane import ControlPlane, Ports
 from .credentials import Credentials
 from .errors import HarnessError, UnavailableError
@@ -87,13 +86,6 @@ def assemble(
     admin = credentials.kubeconfig("admin")
     by_name = {node.name: node for node in nodes}
     return LocalCluster(admin, instance.folder, programs["kubectl"], level, instance, plane, sandbox, keeper, by_name)
-
-
-def external(kubeconfig: Path) -> Cluster:
-    """The user's own cluster."""
-    work = Path(tempfile.mkdtemp(prefix="tailrace-kube-"))
-    kubectl = shutil.which("kubectl") or assets.find_one("kubectl")
-    return ExternalCluster(kubeconfig, work, Path(kubectl), EXTERNAL)
 
 
 def attach(instance: Instance) -> LocalCluster:
