@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from harness import images, launch
 from harness.cluster import TWO_NODES, Cluster
@@ -32,21 +33,43 @@ While it streams, in a second shell:
 
 End it: make cluster-down
 """
+LEFT = """
+the cluster runs on, for you to see why:
+
+  export KUBECONFIG={kubeconfig}
+  export PATH={kubectl}:$PATH
+
+  kubectl -n {system} describe pods
+
+End it: make cluster-down"""
 
 
 def up() -> None:
-    """Start the cluster, install the chart, apply a model, say what to try."""
+    """Start the cluster, install the chart, apply a model, say what to try; what failed stays, to be looked at."""
     say("building images: operator, gateway, fetcher, worker (minutes, the first time)")
-    archives = [images.base(), nats_archive(), *(archive(name) for name in SMALL)]
+    archives = node_images()
     say("starting two nodes")
     cluster = launch.start(TWO_NODES, detached=True, archives=archives)
+    try:
+        install(cluster)
+    except BaseException as error:
+        error.add_note(LEFT.format(kubeconfig=cluster.kubeconfig, kubectl=cluster.kubectl_path.parent, system=SYSTEM))
+        raise
+    print(TRY.format(**names(cluster)))
+
+
+def node_images() -> list[Path]:
+    return [images.base(), nats_archive(), *(archive(name) for name in SMALL)]
+
+
+def install(cluster: Cluster) -> None:
+    """Install the chart and apply a model that serves when this returns."""
     say("installing the chart")
     cluster.kubectl("create", "namespace", SYSTEM)
     Release(cluster, SYSTEM).install(VALUES, "--wait", "--timeout=180s")
     say("applying a model")
     cluster.apply(simulated(MODEL), MODELS)
     cluster.wait_condition("streamingmodel", MODEL, MODELS, "Ready", timeout_s=120)
-    print(TRY.format(**names(cluster)))
 
 
 def names(cluster: Cluster) -> dict[str, str]:
