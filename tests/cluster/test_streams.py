@@ -12,6 +12,7 @@ from typing import Any
 
 import next_release
 import pytest
+import secrecy
 from harness.cluster import Cluster
 from installation import VALUES, Installation, installed, simulated
 from streaming import Load, ending
@@ -74,7 +75,14 @@ async def while_streaming(
     assert not unknown, unknown
     assert len(broken) <= 1, broken
     assert len(load.answers) >= STREAMS
+    assert not await threaded(refused_rights, tailrace, namespace)
     return load
+
+
+def refused_rights(tailrace: Installation, namespace: str) -> list[str]:
+    """What the broker did not let gateways and workers do."""
+    said = "".join(secrecy.logs(tailrace.cluster, (tailrace.namespace, namespace)).values())
+    return [line for line in said.splitlines() if "violation" in line.lower()]
 
 
 def cut(load: Load) -> list[str]:
