@@ -136,7 +136,7 @@ def test_it_holds_no_tools_that_only_a_build_needs(image, request):
     assert found == set()
 
 
-@each(*ALL)
+@each(*PYTHON, *LARGE)
 def test_it_trusts_the_public_authorities(image):
     bundle = image.files / "etc/ssl/certs/ca-certificates.crt"
     assert bundle.read_text().count("BEGIN CERTIFICATE") > 50
