@@ -250,3 +250,12 @@ def test_a_number_is_held_by_one_at_a_time(monkeypatch, tmp_path):
         instance.remove_leftovers()
         instances.release(instance, lock)
     assert not (tmp_path / "clusters").exists()
+
+
+def test_clusters_in_another_folder_share_no_name_with_those_of_the_same_number(monkeypatch, tmp_path):
+    usual = instances.Instance(0)
+    names = {usual.interface, usual.cgroup_prefix}
+    monkeypatch.setenv("TAILRACE_CLUSTER_DIR", str(tmp_path))
+    other = instances.Instance(0)
+    assert names.isdisjoint({other.interface, other.cgroup_prefix})
+    assert len(instances.Instance(instances.MOST - 1).interface) <= 15, "Linux takes no longer names"

@@ -6,6 +6,7 @@ keeper left behind is removed by the next one to take the number.
 
 import contextlib
 import fcntl
+import hashlib
 import ipaddress
 import json
 import os
@@ -26,7 +27,16 @@ NARROW_PREFIX = 12
 
 def root() -> Path:
     """The folder of all clusters of this user: on disk, with a short path (sockets lie in it)."""
-    return Path(os.environ.get("TAILRACE_CLUSTER_DIR") or f"/var/tmp/tailrace-cluster-{os.getuid()}")
+    return Path(os.environ.get("TAILRACE_CLUSTER_DIR") or usual_root())
+
+
+def usual_root() -> Path:
+    return Path(f"/var/tmp/tailrace-cluster-{os.getuid()}")
+
+
+def scope() -> str:
+    """What tells clusters in another folder from those of the same numbers in the usual one: the machine sees both."""
+    return "" if root() == usual_root() else hashlib.sha256(bytes(root())).hexdigest()[:4]
 
 
 @dataclass(frozen=True)
@@ -45,11 +55,11 @@ class Instance:
 
     @property
     def interface(self) -> str:
-        return f"tailrace{self.number}"
+        return f"tailrace{scope()}{self.number}"
 
     @property
     def cgroup_prefix(self) -> str:
-        return f"tailrace-{os.getuid()}-{self.number}-"
+        return f"tailrace-{os.getuid()}{scope()}-{self.number}-"
 
     @property
     def net(self) -> str:
