@@ -123,7 +123,7 @@ async def test_over_long_prompts_and_impossible_schemas_are_refused_by_field(sys
 
 
 async def refusal(system, client, body):
-    """What refuses a request: its status or, where the verdict takes longer than the status waits, the stream itself."""
+    """What refuses a request: its status or, if the verdict takes longer than the status waits, the stream."""
     refused = await client.post(url(system, "chat/completions"), json=body)
     if body["stream"] and refused.status_code == 200:
         events = [json.loads(line[6:]) for line in refused.text.splitlines() if line.startswith("data: {")]
