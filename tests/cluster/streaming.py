@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 
@@ -176,27 +175,6 @@ class Load:
     def _body(self, answer: Answer) -> dict[str, object]:
         messages = [{"role": "user", "content": answer.prompt}]
         return {"model": self.model, "stream": True, "max_tokens": self.tokens, "messages": messages}
-
-
-async def ending(url: str, model: str, tokens: int, running: asyncio.Event) -> str:
-    """One long answer, read by a client that does not resume: its finish reason, or its error's code.
-
-    `running` is set once there is text. An ending without a word is the name of the network's error.
-    """
-    body = {"model": model, "stream": True, "max_tokens": tokens, "messages": [{"role": "user", "content": "go on"}]}
-    chunk: dict[str, Any] = {}
-    try:
-        async with (
-            httpx.AsyncClient(timeout=httpx.Timeout(_SILENCE_S, connect=2)) as client,
-            client.stream("POST", f"{url}/v1/chat/completions", json=body) as response,
-        ):
-            async for line in response.aiter_lines():
-                if line.startswith("data: {"):
-                    chunk = json.loads(line[6:])
-                    running.set()
-    except httpx.HTTPError as error:
-        return type(error).__name__
-    return str(chunk["error"]["code"] if "error" in chunk else chunk["choices"][0]["finish_reason"])
 
 
 def _first_difference(one: str, other: str) -> int:

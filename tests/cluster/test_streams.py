@@ -15,7 +15,7 @@ import pytest
 import secrecy
 from harness.cluster import Cluster
 from installation import VALUES, Installation, installed, simulated
-from streaming import Load, ending
+from streaming import Load
 
 MODEL = "simulated"
 STREAMS = 16
@@ -219,26 +219,6 @@ async def test_a_wrong_image_never_takes_the_working_workers_down(tailrace: Inst
         await threaded(serve, tailrace, namespace)
 
     assert not cut(await while_streaming(tailrace, namespace, "wrong image, then rolled back", break_and_mend))
-
-
-async def test_a_deleted_namespace_tells_its_streams_and_leaves_others_alone(
-    tailrace: Installation, namespace: str
-) -> None:
-    endings: list[str] = []
-
-    async def delete() -> None:
-        with tailrace.cluster.namespace("leaving") as leaving:
-            tailrace.cluster.apply(simulated(MODEL, replicas=1), leaving)
-            await threaded(serve, tailrace, leaving)
-            url, running = tailrace.gateway_url(leaving), [asyncio.Event() for _ in range(4)]
-            streams = [asyncio.create_task(ending(url, MODEL, 6000, event)) for event in running]
-            await asyncio.wait_for(asyncio.gather(*(event.wait() for event in running)), 60)
-            await threaded(lambda: tailrace.cluster.kubectl("delete", "namespace", leaving, timeout_s=120))
-            endings.extend(await asyncio.wait_for(asyncio.gather(*streams), 60))
-        assert not [name for name in await tailrace.broker_streams() if leaving in name]
-
-    assert not cut(await while_streaming(tailrace, namespace, "another namespace deleted", delete))
-    assert endings == ["model_removed"] * 4
 
 
 async def test_a_node_that_dies_takes_no_stream_with_it(tailrace: Installation, namespace: str) -> None:
