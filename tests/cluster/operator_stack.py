@@ -304,6 +304,28 @@ def settle(stack: Stack, name: str, namespace: str, within_s: float = 30) -> Non
     stack.cluster.wait("service", "tailrace-gateway", namespace, bool)
 
 
+def quiet(stack: Stack) -> bool:
+    """Whether the operator asks the API server nothing for a while."""
+    before = stack.operator.metric("tailrace_operator_api_requests_total")
+    time.sleep(1.5)
+    return stack.operator.metric("tailrace_operator_api_requests_total") == before
+
+
+def looks_and_writes_nothing(stack: Stack, namespace: str) -> bool:
+    """Whether the operator looks five times at what was touched in a namespace, and writes nothing."""
+    eventually(lambda: quiet(stack), 30, "the operator settles")
+    before, looks = stack.operator.writes(), stack.operator.metric("tailrace_operator_reconciles_total") or 0
+    for value in range(5):
+        touched = f"example.com/touched={value}-{time.monotonic()}"
+        for kind in ("sm", "sg"):
+            stack.cluster.kubectl("annotate", kind, "--all", "-n", namespace, touched, "--overwrite")
+    eventually(
+        lambda: (stack.operator.metric("tailrace_operator_reconciles_total") or 0) >= looks + 5, 10, "it looked again"
+    )
+    eventually(lambda: quiet(stack), 10, "the operator settles")
+    return stack.operator.writes() == before
+
+
 def unique(prefix: str) -> str:
     return f"{prefix}-{secrets.token_hex(2)}"
 

@@ -2,7 +2,6 @@
 puts right. No node is needed: pods are never scheduled here."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,8 +13,10 @@ from operator_stack import (
     Stack,
     broker_streams,
     eventually,
+    looks_and_writes_nothing,
     operator_stack,
     passing_namespace,
+    quiet,
     settle,
     simulated,
     stays,
@@ -72,28 +73,7 @@ def test_nothing_is_written_when_nothing_changes(stack: Stack, namespace: str) -
     stack.cluster.apply(simulated("m"), namespace)
     settle(stack, "m", namespace)
     # Not at the first try where a former test's namespace goes just then: its models are let go.
-    eventually(lambda: looks_and_leaves(stack, namespace), 60, "the operator looks and writes nothing")
-
-
-def looks_and_leaves(stack: Stack, namespace: str) -> bool:
-    """Whether the operator looks at what was touched five times and writes nothing."""
-    eventually(lambda: quiet(stack), 30, "the operator settles")
-    before, looks = stack.operator.writes(), stack.operator.metric("tailrace_operator_reconciles_total")
-    for value in range(5):
-        touched = f"example.com/touched={value}-{time.monotonic()}"
-        stack.cluster.kubectl("annotate", "sm/m", "-n", namespace, touched, "--overwrite")
-        stack.cluster.kubectl("annotate", "sg/default", "-n", namespace, touched, "--overwrite")
-    eventually(lambda: stack.operator.metric("tailrace_operator_reconciles_total") >= looks + 5, 10, "it looked again")
-    eventually(lambda: quiet(stack), 10, "the operator settles")
-    return stack.operator.writes() == before
-
-
-def quiet(stack: Stack) -> bool:
-    import time
-
-    before = stack.operator.metric("tailrace_operator_api_requests_total")
-    time.sleep(1.5)
-    return stack.operator.metric("tailrace_operator_api_requests_total") == before
+    eventually(lambda: looks_and_writes_nothing(stack, namespace), 60, "the operator looks and writes nothing")
 
 
 def test_a_foreign_deployment_of_the_same_name_is_never_touched(stack: Stack, namespace: str) -> None:

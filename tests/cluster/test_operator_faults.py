@@ -22,6 +22,7 @@ from operator_stack import (
     broker_streams,
     delete_streams,
     eventually,
+    looks_and_writes_nothing,
     operator_stack,
     passing_namespace,
     settle,
@@ -158,17 +159,8 @@ def test_two_operators_at_once_come_to_the_same_end_and_rest(stack: Stack, names
         assert second.process.poll() is None
     finally:
         second.kill()
-
-    def finds_nothing_to_change() -> bool:
-        writes_stop(first)
-        before = first.writes()
-        look = f"example.com/look={time.monotonic()}"
-        stack.cluster.kubectl("annotate", "sm", "--all", "-n", namespace, "--overwrite", look)
-        writes_stop(first)
-        return first.writes() == before
-
     # Not at the first try where a former test's namespace goes just then: its models are let go.
-    eventually(finds_nothing_to_change, 60, "one operator alone finds nothing to change")
+    eventually(lambda: looks_and_writes_nothing(stack, namespace), 60, "one operator alone finds nothing to change")
 
 
 def test_a_newer_schema_reaches_a_running_operator_and_leaves_live_objects_alone(stack: Stack, namespace: str) -> None:

@@ -21,6 +21,8 @@ from tailrace_protocol.subjects import StreamId
 
 #: The header that fences a publish: the broker refuses it when the subject's last sequence is another one.
 FENCE = "Nats-Expected-Last-Subject-Sequence"
+#: A log that still takes in events refuses every fence; the pauses double.
+_FENCE_PAUSE_S = 0.005
 _BATCH = 256
 _ANSWER_S = 5.0
 
@@ -70,6 +72,11 @@ async def read_log(js: JetStreamContext, stream: StreamId) -> list[Logged]:
         page = await read_page(js, stream, page.sequence)
         entries += page.entries
     return entries
+
+
+async def after_refusal(tries: int) -> None:
+    """Wait before the log is read anew, after so many refused tries to write upon it before this one."""
+    await asyncio.sleep(_FENCE_PAUSE_S * 2**tries)
 
 
 def events_of(entries: Iterable[Logged]) -> Iterator[Event]:

@@ -5,7 +5,7 @@ import logging
 
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError, NotFoundError
-from tailrace_broker.logs import FENCE, events_of, read_log_at_leader
+from tailrace_broker.logs import FENCE, after_refusal, events_of, read_log_at_leader
 from tailrace_protocol import subjects
 from tailrace_protocol.control import Cancel
 from tailrace_protocol.errors import ErrorCode, TailraceError
@@ -20,8 +20,6 @@ log = logging.getLogger("tailrace.gateway.closing")
 
 _WORKER_ANSWERS_WITHIN_S = 1.0
 _FENCE_TRIES = 5
-#: A log that takes in events refuses every fence; pauses double.
-_FENCE_PAUSE_S = 0.005
 
 
 async def close_stream(hub: Hub, live: LiveStream, error: TailraceError) -> bool:
@@ -94,4 +92,4 @@ async def _write_end(hub: Hub, live: LiveStream, error: TailraceError) -> None:
             log.info("stream.close_fenced stream=%s error=%s", live.stream, refused.err_code)
             if live.ended == ended:
                 live.unsettle()
-            await asyncio.sleep(_FENCE_PAUSE_S * 2**attempt)
+            await after_refusal(attempt)

@@ -63,7 +63,7 @@ class Failover:
 
     async def _hand_back(self, client: str, reason: str) -> None:
         orphans = [
-            live
+            (live, live.started.ack)
             for live in self._hub.own.values()
             if live.ended is None
             and live.started is not None
@@ -72,11 +72,9 @@ class Failover:
         if orphans:
             self.handed_back += len(orphans)
             log.warning("worker.lost client=%s reason=%s streams=%d", client, reason, len(orphans))
-        await asyncio.gather(*(self._release(live, live.started.ack) for live in orphans if live.started))
+        await asyncio.gather(*(self._release(live, ack) for live, ack in orphans if ack))
 
     async def _release(self, live: LiveStream, ack: str) -> None:
-        if not ack:
-            return
         try:
             await self._say_again(live)
         except (NatsError, TimeoutError) as error:
@@ -86,8 +84,10 @@ class Failover:
 
     async def _say_again(self, live: LiveStream) -> None:
         """Publish what was heard last, and wait until the log has all of it: the next attempt then begins after it."""
-        subject, messages = subjects.log(live.stream), live.heard.messages() if self._hub.nc.is_connected else []
-        for message in messages[:-1]:
-            await self._hub.nc.publish(subject, message)
-        for message in messages[-1:]:
-            await self._hub.js.publish(subject, message, timeout=_CONFIRM_S)
+        messages = live.heard.messages()
+        if not messages or not self._hub.nc.is_connected:
+            return
+        *earlier, last = messages
+        for message in earlier:
+            await self._hub.nc.publish(subjects.log(live.stream), message)
+        await self._hub.js.publish(subjects.log(live.stream), last, timeout=_CONFIRM_S)

@@ -6,7 +6,6 @@ keeper left behind is removed by the next one to take the number.
 
 import contextlib
 import fcntl
-import hashlib
 import ipaddress
 import json
 import os
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cgroups, shell
+from . import cache, cgroups, shell
 from .errors import UnavailableError
 
 MOST = 64
@@ -31,12 +30,13 @@ def root() -> Path:
 
 
 def usual_root() -> Path:
+    """The folder of who names none."""
     return Path(f"/var/tmp/tailrace-cluster-{os.getuid()}")
 
 
 def scope() -> str:
     """What tells clusters in another folder from those of the same numbers in the usual one: the machine sees both."""
-    return "" if root() == usual_root() else hashlib.sha256(bytes(root())).hexdigest()[:4]
+    return "" if root() == usual_root() else cache.key(str(root()))[:4]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from tailrace_broker import payloads
-from tailrace_broker.logs import Logged, events_of, read_log, read_log_at_leader
+from tailrace_broker.logs import Logged, after_refusal, events_of, read_log, read_log_at_leader
 from tailrace_protocol import subjects
 from tailrace_protocol.control import Superseded
 from tailrace_protocol.errors import ErrorCode, TailraceError
@@ -37,7 +37,6 @@ log = logging.getLogger("tailrace.worker.generation")
 
 #: A log that still takes in a dead worker's last events refuses the fence: the pauses after tries add up to 0.6 s.
 _FENCE_TRIES = 7
-_FENCE_PAUSE_S = 0.005
 #: A first delivery that waited longer than this may be a second one of which a restarted broker knows nothing.
 _FRESH_S = 2.0
 
@@ -153,7 +152,7 @@ class Generation:
                 return
             except FencedError:
                 log.info("generation.fenced stream=%s attempt=%d", self.stream, self.attempt)
-                await asyncio.sleep(_FENCE_PAUSE_S * 2**attempt)
+                await after_refusal(attempt)
         await self._hand_back()
 
     def _new_writer(self, position: int, previous: int, fence: int | None) -> LogWriter:

@@ -68,9 +68,9 @@ class World:
 
     def resources(self, kind: str, namespace: str | None = None) -> Iterator[tuple[Key, Manifest]]:
         """All resources of a kind, or those of one namespace, by name."""
-        for key in sorted(self._resources):
-            if key.kind == kind and namespace in (None, key.namespace):
-                yield key, self._resources[key]
+        chosen = [key for key in self._resources if key.kind == kind and namespace in (None, key.namespace)]
+        for key in sorted(chosen):
+            yield key, self._resources[key]
 
     def children(self, key: Key) -> list[Manifest]:
         """What bears the label of `key`, but for pods."""
