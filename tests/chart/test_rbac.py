@@ -22,6 +22,7 @@ ON_MODELS = {
     ("policy", "poddisruptionbudgets"): READ | {"create", "patch", "delete"},
     ("networking.k8s.io", "networkpolicies"): READ | {"create", "patch", "delete"},
     ("", "pods"): {"list", "watch"},
+    ("", "namespaces"): {"get"},
     ("", "secrets"): {"create"},
     ("", "secrets", "tailrace-nats"): {"get", "patch", "delete"},
     ("", "events"): {"list", "create"},

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import nats
 import operator_stack
 import tailrace_images
 from harness.cluster import Cluster
@@ -45,6 +46,15 @@ class Installation:
         found = self.cluster.get("secret", "tailrace-nats-auth", self.namespace)
         assert found is not None
         return base64.b64decode(found["data"][user]).decode()
+
+    async def broker_streams(self) -> set[str]:
+        """The names of all streams on the broker."""
+        url = f"nats://{self.release.service_ip('tailrace-nats')}:4222"
+        client = await nats.connect(url, user="operator", password=self.password("operator"), connect_timeout=5)
+        try:
+            return {str(stream.config.name) for stream in await client.jetstream().streams_info()}
+        finally:
+            await client.close()
 
     def operator_pod(self) -> str:
         running = [pod for pod in self.release.pods("operator") if "deletionTimestamp" not in pod["metadata"]]

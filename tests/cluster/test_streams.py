@@ -6,6 +6,7 @@ that can (broken), and the longest silence.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 import secrecy
 from harness.cluster import Cluster
 from installation import VALUES, Installation, installed, simulated
-from streaming import Load
+from streaming import Load, ending
 
 MODEL = "simulated"
 STREAMS = 16
@@ -221,16 +222,51 @@ async def test_a_wrong_image_never_takes_the_working_workers_down(tailrace: Inst
     assert not cut(await while_streaming(tailrace, namespace, "wrong image, then rolled back", break_and_mend))
 
 
-async def test_a_node_that_dies_takes_no_stream_with_it(tailrace: Installation, namespace: str) -> None:
-    node = workers(tailrace, namespace)[0]["spec"]["nodeName"]
+async def test_a_deleted_namespace_tells_its_streams_and_leaves_others_alone(
+    tailrace: Installation, namespace: str
+) -> None:
+    endings: list[str] = []
 
+    async def delete() -> None:
+        # While pods may take minutes to end, Kubernetes looks away from their namespace, even if they are gone sooner.
+        with tailrace.cluster.namespace("leaving", wait=False) as leaving:
+            tailrace.cluster.apply(simulated(MODEL, replicas=1), leaving)
+            await threaded(serve, tailrace, leaving)
+            url, running = tailrace.gateway_url(leaving), [asyncio.Event() for _ in range(4)]
+            streams = [asyncio.create_task(ending(url, MODEL, 6000, event)) for event in running]
+            await asyncio.wait_for(asyncio.gather(*(event.wait() for event in running)), 60)
+            await threaded(lambda: tailrace.cluster.kubectl("delete", "namespace", leaving, "--wait=false"))
+            endings.extend(await asyncio.wait_for(asyncio.gather(*streams), 60))
+            assert not [name for name in await tailrace.broker_streams() if leaving in name]
+
+    assert not cut(await while_streaming(tailrace, namespace, "another namespace deleted", delete))
+    assert endings == ["model_removed"] * 4
+
+
+async def test_a_node_that_dies_takes_no_stream_with_it(tailrace: Installation, namespace: str) -> None:
+    node = min(nats_servers(tailrace).items(), key=lambda found: found[1])[0]
+    await while_streaming(tailrace, namespace, "node killed", power_cut(tailrace, node), known=CONFLICT)
+
+
+async def test_streams_wait_for_a_node_that_dies_with_most_of_nats(tailrace: Installation, namespace: str) -> None:
+    node = max(nats_servers(tailrace).items(), key=lambda found: found[1])[0]
+    what = "node with most of NATS killed, and back after 20 s"
+    await while_streaming(tailrace, namespace, what, power_cut(tailrace, node), known=CONFLICT)
+
+
+def nats_servers(tailrace: Installation) -> Counter[str]:
+    """How many of the three servers each node has: with two of them goes the quorum."""
+    return Counter(pod["spec"]["nodeName"] for pod in tailrace.release.pods("nats"))
+
+
+def power_cut(tailrace: Installation, node: str) -> Callable[[], Awaitable[None]]:
     async def die() -> None:
         await threaded(tailrace.cluster.kill_node, node)
         await asyncio.sleep(20)
         await threaded(tailrace.cluster.start_node, node)
         await threaded(tailrace.wait_ready)
 
-    await while_streaming(tailrace, namespace, "node killed", die, known=CONFLICT)
+    return die
 
 
 def degraded_by(reason: str) -> Callable[[dict[str, Any] | None], bool]:

@@ -7,6 +7,7 @@ import signal
 from stack import chat, running_stack, stream
 from tailrace_protocol import subjects
 from tailrace_protocol.reports import decode_worker_report
+from tailrace_protocol.subjects import ModelKey
 
 
 async def test_a_stream_survives_a_restart_of_a_broker_that_keeps_its_log_on_disk(tmp_path, client):
@@ -148,3 +149,27 @@ async def test_streams_that_queued_while_the_broker_was_away_outlive_their_queue
         answer = await gateway_asleep
         assert answer.error is None
         assert answer.ids == list(range(1, 122))
+
+
+async def test_a_log_that_is_away_while_the_queue_is_not_only_delays_and_gets_its_beginning_back(tmp_path, client):
+    """As when a log's leader died: whoever writes is told at once that nobody is there."""
+    spec = {"replay": {"storage": "memory"}}
+    async with running_stack(tmp_path, spec) as stack:
+        gateway = await stack.gateway()
+        url = f"{gateway.url}/v1/chat/completions"
+        asking = asyncio.create_task(stream(client, "POST", url, json=chat(max_tokens=40)))
+        # Longer than the time within which a worker takes a request for one that nobody else has begun.
+        await asyncio.sleep(2.5)
+        async with stack.broker.connect("operator") as nc:
+            await nc.jetstream().delete_stream(subjects.log_stream(ModelKey("default", "sim")))
+        worker = await stack.worker(tokens_per_s=200)
+        await asyncio.sleep(5)
+        assert worker.said("generation.broker_lost")
+        assert not asking.done()
+        await stack.apply(spec)
+        answer = await asking
+        assert (answer.error, answer.finish) == (None, "length")
+        assert answer.ids == list(range(1, 42))
+        again = await stream(client, "GET", f"{gateway.url}/v1/streams/{answer.stream_id}")
+        assert (again.text, again.ids) == (answer.text, answer.ids)
+        assert len(answer.attempts) <= 1

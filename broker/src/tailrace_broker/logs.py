@@ -24,6 +24,8 @@ FENCE = "Nats-Expected-Last-Subject-Sequence"
 #: A log that still takes in events refuses every fence; the pauses double.
 _FENCE_PAUSE_S = 0.005
 _BATCH = 256
+#: A stream that is not there (yet) is "not found" too, and no empty log.
+_NO_MESSAGE = 10037
 _ANSWER_S = 5.0
 
 
@@ -85,13 +87,19 @@ def events_of(entries: Iterable[Logged]) -> Iterator[Event]:
 
 
 async def read_log_at_leader(js: JetStreamContext, stream: StreamId) -> AsyncIterator[Logged]:
-    """The stream's events from its leader: slower than pages, and true even during a change of replicas."""
+    """The stream's events from its leader: slower than pages, and true even during a change of replicas.
+
+    Raises:
+        nats.errors.Error: the broker does not answer, or has no logs of that model.
+    """
     name, subject, after = subjects.log_stream(stream.key), subjects.log(stream), 0
     while True:
         try:
             message = await js.get_msg(name, seq=after + 1, subject=subject, direct=False, next=True)
-        except NotFoundError:
-            return
+        except NotFoundError as error:
+            if error.err_code == _NO_MESSAGE:
+                return
+            raise
         after = message.seq or after
         yield _logged(message)
 

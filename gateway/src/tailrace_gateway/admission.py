@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.events import Accepted
+from tailrace_protocol.opening import opening
 from tailrace_protocol.requests import Kind, Request
 from tailrace_protocol.settings import OnDisconnect
 from tailrace_protocol.subjects import StreamId
@@ -18,7 +19,6 @@ from tailrace_protocol.subjects import StreamId
 _MAX_CHOICES = 128
 _MAX_KEY_LENGTH = 255
 _PREFIX: dict[Kind, str] = {"chat": "chatcmpl", "completion": "cmpl"}
-_OBJECT: dict[Kind, str] = {"chat": "chat.completion.chunk", "completion": "text_completion"}
 
 
 class _Body(msgspec.Struct):
@@ -163,17 +163,7 @@ def read_position(last_event_id: str | None, starting_after: str | None) -> int:
 def make_request(ask: Ask, stream: StreamId, now: int) -> tuple[Request, Accepted]:
     """The request for the queue and the log's first event, accepted at `now` (Unix seconds)."""
     response_id = f"{_PREFIX[ask.kind]}-{stream.token}"
-    frames = [_opening(ask, response_id, now, index) for index in range(ask.choices)] if ask.streaming else []
-    accepted = Accepted(frames=frames, created=now, kind=ask.kind, streaming=ask.streaming)
-    first = max(1, len(frames)) + 1
+    first = (ask.choices if ask.streaming else 1) + 1
     body = msgspec.Raw(ask.body)
-    return Request(str(stream), ask.kind, response_id, now, ask.streaming, body, first_position=first), accepted
-
-
-def _opening(ask: Ask, response_id: str, created: int, index: int) -> msgspec.Raw:
-    """What a client gets before the first token: the role chunk, or an empty piece of text."""
-    chat = {"delta": {"role": "assistant", "content": ""}}
-    content: dict[str, object] = dict(chat) if ask.kind == "chat" else {"text": ""}
-    choice = {"index": index, **content, "logprobs": None, "finish_reason": None}
-    envelope = {"id": response_id, "object": _OBJECT[ask.kind], "created": created, "model": ask.model}
-    return msgspec.Raw(msgspec.json.encode({**envelope, "choices": [choice]}))
+    request = Request(str(stream), ask.kind, response_id, now, ask.streaming, body, first_position=first)
+    return request, opening(request, ask.model)

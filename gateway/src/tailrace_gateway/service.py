@@ -215,15 +215,17 @@ class Service:
                 if any(isinstance(ready, Ended) for ready in cursor.feed_all(events_of([entry]))):
                     end = entry
             more, after = page.more, page.sequence
-        self._check_window(stream, model, first, end)
+        self._check_window(stream, model, first, end, begun=cursor.position > 0)
         return model, end
 
-    def _check_window(self, stream: StreamId, model: ModelSettings, first: Logged | None, end: Logged | None) -> None:
+    def _check_window(
+        self, stream: StreamId, model: ModelSettings, first: Logged | None, end: Logged | None, *, begun: bool
+    ) -> None:
         now = time.time()
         over = f"the stream ended more than {model.replay_window_s:g} s ago; its replay window is over"
         if end is not None and now - end.time > model.replay_window_s:
             raise TailraceError(ErrorCode.REPLAY_EXPIRED, over)
-        if first is not None and first.event is not None and not isinstance(first.event, Accepted):
+        if first is not None and not begun:
             raise TailraceError(ErrorCode.REPLAY_EXPIRED, "the beginning of this stream's log has been let go")
         if first is None:
             if now - stream.created > model.replay_window_s:

@@ -113,7 +113,7 @@ class Kube:
         name = f"{prefix}-{secrets.token_hex(3)}"
         self.made.append(name)
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}})
-        self.wait("serviceaccount", "default", name, bool)
+        self.wait("serviceaccount", "default", name, bool, 120)
         try:
             yield name
         finally:

@@ -18,6 +18,7 @@ NAMES = {
         "FetchReport FetchSettings FetchSource FetchState HttpFile HttpSource HubSource S3Source decode_fetch_report"
     ),
     "log": "EARLY_LIMIT LogCursor",
+    "opening": "CHUNK_OBJECT opening",
     "reports": "GatewayReport WorkerReport WorkerState decode_gateway_report decode_worker_report",
     "requests": "Kind Request decode_request",
     "settings": (

@@ -2,11 +2,15 @@
 
 import pytest
 from nats.js.errors import APIError
-from tailrace_protocol.events import Checkpoint, Delta, Ended, Started, TokenGroup, decode_event
+from tailrace_protocol.events import Accepted, Checkpoint, Delta, Ended, Started, TokenGroup, decode_event
 from tailrace_protocol.subjects import ModelKey, StreamId
+from tailrace_protocol.wire import encode
 from tailrace_worker.writer import FencedError, LogWriter
 
 STREAM = StreamId.new(ModelKey("default", "m"), "abcd", 1_800_000_000)
+
+
+OPENING = Accepted(frames=[], created=1_800_000_000, kind="chat")
 
 
 class Broker:
@@ -31,7 +35,7 @@ class Broker:
 
 def make(fence=None, previous=0, attempt=1):
     broker = Broker()
-    return broker, LogWriter(broker, broker, STREAM, attempt, 1, previous, fence)
+    return broker, LogWriter(broker, broker, STREAM, attempt, 1, previous, fence, lambda: encode(OPENING))
 
 
 async def write(writer, count):
@@ -49,7 +53,8 @@ async def test_after_a_reconnect_everything_unconfirmed_comes_again_from_the_sta
     await write(writer, 3)
     broker.core.clear()
     await writer.republish()
-    assert isinstance(broker.core[0], Started)
+    assert broker.core[0] == OPENING, "it went the same way as the attempt's first events"
+    assert isinstance(broker.core[1], Started)
     assert positions(broker.core) == [2, 3, 4]
 
 
@@ -60,12 +65,14 @@ async def test_one_checkpoint_releases_nothing_and_the_next_what_the_first_cover
     await writer.checkpoint()
     broker.core.clear()
     await writer.republish()
+    assert broker.core[0] == OPENING
     assert positions(broker.core) == [2, 3]
     await write(writer, 1)
     await writer.checkpoint()
     broker.core.clear()
     await writer.republish()
     assert positions(broker.core) == [4]
+    assert len(broker.core) == 1
     assert [c.seq for c, _ in broker.acknowledged if isinstance(c, Checkpoint)] == [3, 4]
 
 

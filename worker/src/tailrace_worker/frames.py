@@ -1,9 +1,8 @@
 """The few OpenAI chunks that Tailrace writes itself: the end of a stream that was stopped by a time limit."""
 
 import msgspec
+from tailrace_protocol.opening import CHUNK_OBJECT
 from tailrace_protocol.requests import Request
-
-_OBJECTS = {"chat": "chat.completion.chunk", "completion": "text_completion"}
 
 
 def length_frame(request: Request, model: str, choices: list[int]) -> bytes:
@@ -11,7 +10,7 @@ def length_frame(request: Request, model: str, choices: list[int]) -> bytes:
     rest: dict[str, object] = {"delta": {}} if request.kind == "chat" else {"text": "", "logprobs": None}
     chunk = {
         "id": request.response_id,
-        "object": _OBJECTS[request.kind],
+        "object": CHUNK_OBJECT[request.kind],
         "created": request.created,
         "model": model,
         "choices": [{"index": index, **rest, "finish_reason": "length"} for index in choices],

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
@@ -21,6 +22,7 @@ from tailrace_protocol.control import Superseded
 from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.events import Outcome
 from tailrace_protocol.log import LogCursor
+from tailrace_protocol.opening import opening
 from tailrace_protocol.requests import Request
 from tailrace_protocol.settings import WorkerSettings
 from tailrace_protocol.subjects import StreamId
@@ -39,6 +41,12 @@ log = logging.getLogger("tailrace.worker.generation")
 _FENCE_TRIES = 7
 #: A first delivery that waited longer than this may be a second one of which a restarted broker knows nothing.
 _FRESH_S = 2.0
+#: Between tries while a log has no leader; electing one takes a few seconds. It doubles up to the longer one.
+_OUTAGE_PAUSES_S = (0.1, 1.0)
+
+
+class _Asked(msgspec.Struct):
+    model: str
 
 
 class StopReason(Enum):
@@ -75,6 +83,7 @@ class Generation:
         self._cancel_code = str(ErrorCode.CANCELLED)
         self.writer: LogWriter | None = None
         self.produced = False
+        self._is_again = False
         self._started = False
         self.last_step = time.monotonic()
         self._tools = tools
@@ -88,16 +97,13 @@ class Generation:
         """Serve the delivery; never raises but for cancellation of the worker itself."""
         self._task = asyncio.current_task()
         try:
-            await self._serve()
+            await self._serve_through_outages()
         except asyncio.CancelledError:
             if self._reason is None:
                 raise
             await self._stopped(self._reason)
         except TailraceError as error:
             await self._refused(error)
-        except (NatsError, TimeoutError) as error:
-            log.warning("generation.broker_lost stream=%s error=%s", self.stream, error)
-            await self._hand_back()
         except Exception as error:
             # Nobody foresaw this; were it left at that, the request would be held and kept alive for ever.
             log.exception("generation.bug stream=%s", self.stream)
@@ -138,9 +144,21 @@ class Generation:
                 return
         await self._tools.intake.acknowledge(self.delivery)
 
+    async def _serve_through_outages(self) -> None:
+        """Keep the request while the broker cannot take the answer: handed back, it would wear out its deliveries."""
+        pause, longest = _OUTAGE_PAUSES_S
+        while True:
+            try:
+                return await self._serve()
+            except (NatsError, TimeoutError) as error:
+                log.warning("generation.broker_lost stream=%s error=%s", self.stream, error)
+            await asyncio.sleep(pause)
+            pause, self._is_again = min(2 * pause, longest), True
+            self.produced, self.last_step = False, time.monotonic()
+
     async def _serve(self) -> None:
         for attempt in range(_FENCE_TRIES):
-            decision, fence = await self._decide(at_leader=attempt > 0)
+            decision, fence = await self._decide(at_leader=attempt > 0 or self._is_again)
             if isinstance(decision, continuation.Done):
                 await self._acknowledge()
                 return
@@ -156,13 +174,14 @@ class Generation:
         await self._hand_back()
 
     def _new_writer(self, position: int, previous: int, fence: int | None) -> LogWriter:
-        return LogWriter(self._tools.nc, self._tools.js, self.stream, self.attempt, position, previous, fence)
+        tools = self._tools
+        return LogWriter(tools.nc, tools.js, self.stream, self.attempt, position, previous, fence, self._opening)
 
     async def _decide(self, *, at_leader: bool) -> tuple[continuation.Decision, int | None]:
         """Pages are fast and may lag behind the leader; the fence finds that out, and then the leader is asked."""
-        if self.delivery.attempt == 1 and self.delivery.waited_s < _FRESH_S:
+        if not at_leader and self.delivery.attempt == 1 and self.delivery.waited_s < _FRESH_S:
             return continuation.Continue(self._request.first_position - 1, 0, (), "first attempt"), None
-        logged = await self._read_log(at_leader=at_leader)
+        logged = await self._read_log(at_leader=at_leader) or await self._begin_anew()
         decision = continuation.decide(events_of(logged), self._tools.settings.max_attempts, self.delivery.attempt)
         self.attempt = max(self.attempt, decision.previous + 1)
         log.info("generation.continues stream=%s reason=%s", self.stream, decision.reason)
@@ -174,6 +193,22 @@ class Generation:
             return [entry async for entry in read_log_at_leader(self._tools.js, self.stream)]
         return await read_log(self._tools.js, self.stream)
 
+    async def _begin_anew(self) -> list[Logged]:
+        """A log without anything that cannot have expired has lost its beginning in an outage."""
+        if self.age_s() > self._tools.settings.timeouts.total_s:
+            return []
+        self._body = self._body or await self._load_body()
+        log.info("generation.begins_anew stream=%s", self.stream)
+        await self._tools.js.publish(subjects.log(self.stream), self._opening())
+        return await self._read_log(at_leader=True)
+
+    def _opening(self) -> bytes:
+        return encode(opening(self._request, msgspec.json.decode(self._body, type=_Asked).model))
+
+    def age_s(self) -> float:
+        """How long ago the request was queued."""
+        return time.monotonic() - self.delivery.received + self.delivery.waited_s
+
     async def _tell_older_attempts(self) -> None:
         message = encode(Superseded(attempt=self.attempt))
         await self._tools.nc.publish(subjects.control(self.stream), message)
@@ -183,7 +218,7 @@ class Generation:
         if decision.replay:
             self._tools.metrics.continuations.inc()
         self._finished = {g.choice for groups in decision.replay for g in groups if g.finish}
-        self._body = await self._load_body()
+        self._body = self._body or await self._load_body()
         job = Job(self._request, self._body, decision.replay, self._tools.settings.chunking)
         steps = await self._tools.engine.generate(job)
         async with contextlib.aclosing(steps):

@@ -231,7 +231,7 @@ class Worker:
             allowed = limits.between_tokens_s if generation.produced else limits.first_token_s
             if now - generation.last_step > allowed:
                 generation.stop(StopReason.STALLED)
-            elif now - generation.delivery.received + generation.delivery.waited_s > limits.total_s:
+            elif generation.age_s() > limits.total_s:
                 generation.stop(StopReason.TOTAL_TIMEOUT)
 
     async def _checkpoint(self) -> None:

@@ -2,12 +2,14 @@
 
 Deltas are core publishes, which the broker captures without acknowledging; what no checkpoint has confirmed is kept
 and published again after a reconnect or a change of the log's leader, and readers drop the duplicates. The first
-event of a later attempt and the last event of any attempt are acknowledged.
+event of a later attempt and the last event of any attempt are acknowledged. The gateway's first event is not either:
+whoever publishes again from the beginning begins with that one.
 """
 
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 from nats.aio.client import Client
@@ -37,7 +39,7 @@ class LogWriter:
 
     `fence` is the log's last broker sequence, as it was read; `None` for a first attempt, whose log nobody else
     writes. What is written first must follow it. An attempt that fails before it has started ends the log in the
-    name of the previous one.
+    name of the previous one. `opening` is asked for the gateway's first event.
     """
 
     def __init__(
@@ -49,17 +51,19 @@ class LogWriter:
         position: int,
         previous: int,
         fence: int | None,
+        opening: Callable[[], bytes],
     ) -> None:
         self.stream = stream
         self.attempt = attempt
         self.position = position
         self._writing_as = previous
         self._fence = fence
+        self._opening: Callable[[], bytes] | None = opening if fence is None else None
         self._nc = nc
         self._js = js
         self._subject = subjects.log(stream)
         self._unconfirmed: deque[tuple[int, bytes]] = deque()
-        self._confirmed = position
+        self._confirmed = position if fence is not None else position - 1
         self._republished = 0
 
     async def start(self, worker: str, ack: str) -> None:
@@ -101,7 +105,7 @@ class LogWriter:
         second was acknowledged, so a confirmation releases only what an earlier one covered.
         """
         reached, reconnects = self.position, self._reconnects()
-        if reached == self._confirmed and not self._unconfirmed:
+        if not self._unconfirmed:
             return
         data = encode(Checkpoint(attempt=self.attempt, seq=reached))
         try:
@@ -115,6 +119,8 @@ class LogWriter:
 
     async def republish(self) -> None:
         """Publish again whatever no checkpoint has confirmed, in order."""
+        if self._opening is not None:
+            await self._nc.publish(self._subject, self._opening())
         for _, data in list(self._unconfirmed):
             await self._nc.publish(self._subject, data)
 
@@ -179,3 +185,4 @@ class LogWriter:
     def _release(self, position: int) -> None:
         while self._unconfirmed and self._unconfirmed[0][0] <= position:
             self._unconfirmed.popleft()
+            self._opening = None

@@ -39,6 +39,10 @@ to delete it. The owners of default gateways, of their Secret and of caches chan
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+# Streams end at once, with the reason, when their namespace is deleted; one that is watched may be asked for by name.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 # Kubernetes cannot bind `create` to a name.
 - apiGroups: [""]
   resources: [secrets]

@@ -21,6 +21,8 @@ log = logging.getLogger("tailrace.gateway.delivery")
 
 _SETTLE_S = 0.05
 _REPAIR_FOR_S = 10.0
+#: Servers that lost their majority, or a log its leader, answer again when enough of them are back.
+_UNREADABLE_FOR_S = 120.0
 
 
 class Pump:
@@ -95,12 +97,15 @@ class Pump:
             self._failing_since = None
 
     async def _bear_failure(self) -> None:
-        """A broker that is away comes back; one that is there and has no log for us will not."""
-        now = time.monotonic()
+        """A broker that is away comes back; one that is there and has no log for us will not.
+
+        Nothing is lost for as long as it cannot be looked up.
+        """
+        now, self._doubt_since = time.monotonic(), None
         self._failing_since = self._failing_since or now
         if not self._connected():
             self._failing_since = None
-        elif now - self._failing_since > _REPAIR_FOR_S:
+        elif now - self._failing_since > _UNREADABLE_FOR_S:
             self.reader.fail(TailraceError(ErrorCode.BROKER_UNAVAILABLE, "the log of this stream cannot be read"))
         await asyncio.sleep(_SETTLE_S * 4)
 

@@ -44,6 +44,8 @@ _ALL = {
 
 def path_of(ref: Ref, subresource: str = "") -> str:
     """The path of one object, or of one of its subresources."""
+    if (ref.api_version, ref.kind) == ("v1", "Namespace"):
+        return f"/api/v1/namespaces/{ref.name}"
     return collection_of(ref) + f"/{ref.name}" + (f"/{subresource}" if subresource else "")
 
 

@@ -111,8 +111,8 @@ class BrokerLink:
             await remove_model(self._jetstream(client), model)
         except (NatsError, TimeoutError, OSError) as error:
             return BrokerView("unreachable", f"NATS did not answer in time ({type(error).__name__})")
+        log.log(logging.INFO if model in self._held else logging.DEBUG, "broker.removed model=%s", model)
         self._held.discard(model)
-        log.info("broker.removed model=%s", model)
         return BrokerView()
 
     def holds(self, model: ModelKey) -> bool:

@@ -71,6 +71,14 @@ class Finalizer:
         except NotFoundError:
             log.info("finalizer.gone name=%s", described["name"])
 
+    async def forsake(self, model: ModelKey) -> None:
+        """Remove what the model has on the broker before it is deleted itself, as it will be.
+
+        Raises:
+            BrokerAwayError: the broker cannot be asked now.
+        """
+        await self._forget(model, "whose namespace is deleted")
+
     async def clean_up(self, model: ModelKey) -> None:
         """Remove what is left of a model that is gone though we held it: somebody took our hold away by hand.
 
@@ -81,6 +89,9 @@ class Finalizer:
         # A late word of the end of a former model of that name must not cost the present one its streams.
         if not self._broker.holds(model) or await self._api.get(ref) is not None:
             return
+        await self._forget(model, "which is gone")
+
+    async def _forget(self, model: ModelKey, which: str) -> None:
         view = await self._broker.remove(model)
         if view.state != "ready":
-            raise BrokerAwayError(f"the streams of {model}, which is gone, are still on the broker: {view.message}")
+            raise BrokerAwayError(f"the streams of {model}, {which}, are still on the broker: {view.message}")

@@ -20,6 +20,7 @@ from tailrace_operator.conditions import (
 )
 from tailrace_operator.controller import fetching
 from tailrace_operator.controller.broker_link import BrokerLink
+from tailrace_operator.controller.departures import Departures
 from tailrace_operator.controller.executor import Executor, Outcome
 from tailrace_operator.controller.finalizer import FINALIZER, Finalizer
 from tailrace_operator.controller.loads import Loads
@@ -55,6 +56,7 @@ class Tools:
     progress: Progress
     pods: Pods
     secrets: SecretTroubles
+    departures: Departures
     rendering: RenderSettings
 
 
@@ -76,6 +78,9 @@ class ModelReconciler:
             await self._tools.finalizer.let_go(resource)
             self._tools.world.drop(Ref.of(resource))  # If others still hold it, the watch tells of it again.
             return None
+        if await self._departs(key, resource):
+            await self._tools.finalizer.forsake(ModelKey(key.namespace, key.name))
+            return None
         try:
             model = parse(resource)
         except ValidationError as error:
@@ -84,6 +89,12 @@ class ModelReconciler:
         if wrong := beyond_limits(model, self._tools.rendering):
             return await self._refuse(key, resource, wrong)
         return await self._bring_about(key, resource, model)
+
+    async def _departs(self, key: Key, resource: Manifest) -> bool:
+        """Whether all of the namespace is being deleted."""
+        gateway = Key("StreamingGateway", key.namespace, gateway_name(resource))
+        pods = (*self._tools.world.pods(key), *self._tools.world.pods(gateway))
+        return await self._tools.departures.include(key.namespace, pods)
 
     async def _refuse(self, key: Key, resource: Manifest, wrong: list[str]) -> float | None:
         """Say what is wrong with the spec; what runs goes on as it is."""
@@ -182,6 +193,11 @@ def is_paused(resource: Mapping[str, Any]) -> bool:
     return str(annotations.get(PAUSED, "")).lower() in ("true", "yes", "1")
 
 
+def gateway_name(resource: Mapping[str, Any]) -> str:
+    """The name of the gateway that a model asks for, as far as its spec is legible."""
+    return str((resource["spec"].get("gateway") or {}).get("name", DEFAULT_GATEWAY))
+
+
 def gateway_link(world: World, namespace: str, name: str) -> GatewayLink:
     """Whether the gateway called `name` serves."""
     gateway = world.resource(Key("StreamingGateway", namespace, name))
@@ -196,4 +212,4 @@ def _is_fetch_pod(pod: Manifest) -> bool:
     return bool((pod["metadata"].get("labels") or {}).get("app.kubernetes.io/name") == _FETCH_POD)
 
 
-__all__ = ["FINALIZER", "ModelReconciler", "Tools", "gateway_link", "is_paused", "parse"]
+__all__ = ["FINALIZER", "ModelReconciler", "Tools", "gateway_link", "gateway_name", "is_paused", "parse"]

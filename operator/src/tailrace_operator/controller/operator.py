@@ -16,6 +16,7 @@ from tailrace_operator.apply.kubernetes import (
 )
 from tailrace_operator.controller.broker_link import BrokerLink
 from tailrace_operator.controller.credentials import Credentials, CredentialsError
+from tailrace_operator.controller.departures import Departures
 from tailrace_operator.controller.executor import Executor, LeftoverError
 from tailrace_operator.controller.finalizer import BrokerAwayError, Finalizer
 from tailrace_operator.controller.gateways import GatewayReconciler
@@ -23,7 +24,7 @@ from tailrace_operator.controller.journal import Journal
 from tailrace_operator.controller.lister import Lister
 from tailrace_operator.controller.loads import Loads
 from tailrace_operator.controller.metrics import Metrics
-from tailrace_operator.controller.models import ModelReconciler, Tools
+from tailrace_operator.controller.models import ModelReconciler, Tools, gateway_name
 from tailrace_operator.controller.namespaces import NamespaceReconciler
 from tailrace_operator.controller.pods import Pods
 from tailrace_operator.controller.progress import Progress
@@ -58,7 +59,7 @@ class Operator:
         journal = Journal(api, os.environ.get("POD_NAME", "tailrace-operator"), _now)
         self.broker = BrokerLink(credentials.for_operator, self.wake_all)
         self.metrics.broker_connected.set_function(lambda: self.broker.client is not None)
-        self.lister = Lister(api, self.world, settings.watch_namespaces, self.wake, self.broker.forget)
+        self.lister = Lister(api, self.world, settings.watch_namespaces, self.wake, self._wake_in, self.broker.forget)
         self._loads = Loads(self.broker, self.world, self.wake, settings.watch_namespaces)
         self._progress = Progress(self.broker, self.wake)
         executor = Executor(api, self.world)
@@ -77,6 +78,7 @@ class Operator:
             self._progress,
             pods,
             secrets,
+            Departures(api),
             rendering,
         )
         self._reconcilers: dict[str, _Reconciler] = {
@@ -96,6 +98,9 @@ class Operator:
             self._wakes.wake_in(Key("Namespace", key.namespace), _SHARED_DELAY_S, time.monotonic())
         if key.kind == "StreamingGateway":
             self._wake_models_of(key)
+
+    def _wake_in(self, key: Key, seconds: float) -> None:
+        self._wakes.wake_in(key, seconds, time.monotonic())
 
     def wake_all(self) -> None:
         """Look at every model again."""
@@ -121,7 +126,7 @@ class Operator:
     def _wake_models_of(self, gateway: Key) -> None:
         """Models say in their status whether their gateway serves."""
         for key, model in self.world.resources("StreamingModel", gateway.namespace):
-            if (model["spec"].get("gateway") or {}).get("name", "default") == gateway.name:
+            if gateway_name(model) == gateway.name:
                 self._wakes.wake(key)
 
     async def _work(self) -> None:

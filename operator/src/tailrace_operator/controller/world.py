@@ -62,6 +62,14 @@ class World:
         self._resources.pop(key, None)
         return {key}
 
+    def knows(self, observed: Mapping[str, Any]) -> bool:
+        """Whether an object is known just as it is: of one version there may be two readings (see `put`)."""
+        ref = Ref.of(observed)
+        key = resource_key(ref)
+        owner = self._owner_of.get(ref)
+        known = self._resources.get(key) if key else self._children[owner][ref] if owner else None
+        return known == _trimmed(observed)
+
     def resource(self, key: Key) -> Manifest | None:
         """The resource called `key`."""
         return self._resources.get(key)

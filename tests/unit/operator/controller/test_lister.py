@@ -22,7 +22,9 @@ class Bench:
     def __init__(self, *present: dict[str, Any], namespaces: tuple[str, ...] = ()) -> None:
         self.api, self.world = FakeApi(*present), World()
         self.woken: list[Key] = []
-        self.lister = Lister(self.api, self.world, namespaces, self.woken.append)
+        #: After how many seconds to look at those of whom nothing is new.
+        self.later: dict[Key, float] = {}
+        self.lister = Lister(self.api, self.world, namespaces, self.woken.append, self.later.__setitem__)
 
 
 async def test_all_is_taken_in_and_every_resource_looked_at() -> None:
@@ -41,6 +43,26 @@ async def test_what_is_gone_is_forgotten_and_its_owner_looked_at() -> None:
     assert bench.world.children(ECHO) == []
     assert bench.world.resource(OTHER) is None
     assert sorted(bench.woken) == [ECHO, OTHER], "each once"
+
+
+async def test_who_is_known_already_is_looked_at_in_turn_and_the_others_now() -> None:
+    names = [f"m{number}" for number in range(4)]
+    bench = Bench(*(resource(name) for name in names), child("m2-worker", of="model=m2", version=2), resource("new"))
+    stored = [found for found in bench.api.objects.values() if found["metadata"]["name"] in names]
+    for known in (*stored, child("m2-worker", of="model=m2")):
+        bench.world.put(known)
+    await bench.lister.list_all(over_s=300)
+    assert sorted(key.name for key in bench.woken) == ["m2", "new"]
+    assert {key.name: delay for key, delay in bench.later.items()} == {"m0": 0, "m1": 100, "m3": 200}
+
+
+async def test_another_reading_of_the_same_version_is_news() -> None:
+    """After a definition was replaced, the server fills in defaults that the watch did not give."""
+    bench = Bench(resource(version=7) | {"spec": {"engine": {"simulated": {}}, "replicas": 1}})
+    stored = next(iter(bench.api.objects.values()))
+    bench.world.put({**stored, "spec": {"engine": {"simulated": {}}}})
+    await bench.lister.list_all(over_s=300)
+    assert (bench.woken, bench.later) == ([ECHO], {})
 
 
 async def test_a_child_that_lost_our_label_is_forgotten() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from tailrace_operator.apply.kubernetes import RefusedError
 from tailrace_operator.conditions import BrokerView
+from tailrace_operator.controller.departures import Departures
 from tailrace_operator.controller.executor import Executor, LeftoverError
-from tailrace_operator.controller.finalizer import FINALIZER, Finalizer
+from tailrace_operator.controller.finalizer import FINALIZER, BrokerAwayError, Finalizer
 from tailrace_operator.controller.journal import Journal
 from tailrace_operator.controller.loads import Loads
 from tailrace_operator.controller.metrics import Metrics
@@ -73,6 +74,7 @@ class Bench:
             self.progress,
             Pods(self.api, lambda: self.now),
             self.secrets,
+            Departures(self.api),
             RenderSettings(),
         )
         self.reconciler = ModelReconciler(self.tools)
@@ -229,6 +231,48 @@ async def test_a_deleted_model_leaves_the_broker_before_it_is_let_go() -> None:
     assert bench.broker.removed == ["default.echo"]
     assert bench.api.objects[Ref.of(resource())]["metadata"]["finalizers"] == []
     assert bench.api.written == ["finalize StreamingModel echo"]
+
+
+NAMESPACE = Ref("v1", "Namespace", "", "default")
+GOING = {"deletionTimestamp": "2026-11-22T20:00:00Z"}
+
+
+def namespace(**described: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default", "uid": "uid-ns", **described}}
+
+
+@pytest.mark.parametrize("of", ["model=echo", "gateway=default"])
+async def test_a_model_leaves_the_broker_as_soon_as_its_namespace_goes(of: str) -> None:
+    """Kubernetes ends the pods first, and the models only when there are none."""
+    bench = Bench(resource(), gateway())
+    await bench.look()
+    pod = child("some-pod", "Pod", of, metadata=GOING)
+    for present in (namespace(**GOING), pod):
+        bench.api.objects[Ref.of(present)] = present
+    await bench.look()
+    assert (bench.broker.removed, bench.api.asked) == (["default.echo"], [f"get {NAMESPACE}"])
+    del bench.api.objects[Ref.of(pod)]
+    await bench.look()
+    assert len(bench.broker.applied) == 1, "nothing is brought about in a namespace that goes"
+    bench.api.objects[NAMESPACE] = namespace()
+    await bench.look()
+    assert len(bench.broker.applied) == 2, "this is another one of that name"
+
+
+async def test_pods_that_end_for_other_reasons_cost_a_model_nothing() -> None:
+    bench = Bench(resource(), namespace(), child("some-pod", "Pod", metadata=GOING))
+    await bench.look()
+    assert (bench.broker.removed, len(bench.broker.applied)) == ([], 1)
+    bench.api.refuse("get", NAMESPACE, RefusedError("no right to"))
+    await bench.look()
+    assert (bench.broker.removed, len(bench.broker.applied)) == ([], 2)
+
+
+async def test_a_broker_that_is_away_is_asked_again_to_forget_a_model_whose_namespace_goes() -> None:
+    bench = Bench(resource(), namespace(**GOING), child("some-pod", "Pod", metadata=GOING))
+    bench.broker.view = BrokerView("unreachable", "it sleeps")
+    with pytest.raises(BrokerAwayError, match=r"default\.echo, whose namespace is deleted.*it sleeps"):
+        await bench.look()
 
 
 async def test_a_model_that_is_gone_is_forgotten() -> None:
