@@ -108,24 +108,35 @@ class Loads:
 async def _messages_by_stream(client: Client) -> dict[str, int]:
     """Messages in each model's queue. Asked page by page, and only what is needed is read: models may be thousands."""
     found: dict[str, int] = {}
-    while True:
-        wanted = msgspec.json.encode({"offset": len(found), "subject": _QUEUES})
-        answer = await client.request("$JS.API.STREAM.LIST", wanted, timeout=_TIMEOUT_S)
-        page = _page.decode(answer.data)
+    offset, total = 0, 1
+    while offset < total:
+        wanted = msgspec.json.encode({"offset": offset, "subject": _QUEUES})
+        page = _page.decode((await client.request("$JS.API.STREAM.LIST", wanted, timeout=_TIMEOUT_S)).data)
         found |= {stream.config.name: stream.state.messages for stream in page.streams}
-        if not page.streams or len(found) >= page.total:
-            return found
+        offset, total = _after(offset, page)
+    return found
 
 
 async def _log_names(client: Client) -> set[str]:
     """Which models' logs there are: their names suffice, and cost little."""
     found: set[str] = set()
-    while True:
-        wanted = msgspec.json.encode({"offset": len(found), "subject": _LOGS})
+    offset, total = 0, 1
+    while offset < total:
+        wanted = msgspec.json.encode({"offset": offset, "subject": _LOGS})
         page = _names.decode((await client.request("$JS.API.STREAM.NAMES", wanted, timeout=_TIMEOUT_S)).data)
         found |= set(page.streams or ())
-        if not page.streams or len(found) >= page.total:
-            return found
+        offset, total = _after(offset, page)
+    return found
+
+
+def _after(offset: int, page: _Page | _Names) -> tuple[int, int]:
+    """Where the next page begins, and how many there are.
+
+    Not after as many as were found: streams made meanwhile shift others, which then come twice, and the last page
+    would be asked for again for ever.
+    """
+    length = len(page.streams or ())
+    return offset + length, page.total if length else 0
 
 
 async def _load(jetstream: JetStreamContext, stream: str) -> tuple[int, int]:

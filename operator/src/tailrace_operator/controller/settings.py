@@ -82,7 +82,7 @@ class OperatorSettings(Block):
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8081
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9090
     workers: Annotated[int, Field(ge=1, le=64, description="Reconciles at once.")] = 8
-    resync_s: Annotated[float, Field(ge=1, description="Seconds after which each object is looked at again.")] = 600.0
+    resync_s: Annotated[float, Field(ge=1, description="Seconds after which each object is looked at again.")] = 1800.0
     broker_patience_s: Annotated[
         float, Field(ge=0, description="Seconds that a deletion waits for a broker that is away.")
     ] = 60.0

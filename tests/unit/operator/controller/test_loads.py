@@ -72,3 +72,22 @@ async def test_a_stream_that_somebody_deleted_is_made_anew_at_once(left: dict[st
 
 async def test_streams_that_were_never_made_wake_nobody() -> None:
     assert await counted(JetStream(), Broker(made=False)) == ({}, [])
+
+
+class ChangingBroker(JetStream):
+    """A stream is made after the first page, before those of that page: all others are one further from then on."""
+
+    asked = 0
+
+    async def request(self, subject: str, wanted: bytes, timeout: float) -> Any:
+        answer = await super().request(subject, wanted, timeout)
+        self.asked += 1
+        assert self.asked < 20, "the last page is asked for again and again"
+        if self.asked == 1:
+            self.messages = {"tr_req_default_a": 0, **self.messages}
+        return answer
+
+
+async def test_a_stream_that_is_made_meanwhile_does_not_hold_up_the_count() -> None:
+    broker = ChangingBroker(tr_req_default_b=0, **{QUEUE: 0, LOG: 0})
+    assert await counted(broker, Broker()) == ({ECHO: (0, 0)}, [])
