@@ -24,6 +24,8 @@ _APPLY = "application/apply-patch+yaml"
 _JSON_PATCH = "application/json-patch+json"
 #: All that the API server says of a JSON patch whose `test` fails. Of what is wrong with an object it says more.
 _PATCH_FAILED = "the server rejected our request due to an error in our request"
+#: Where rights on owners are checked, this is said of a kind that is new: for up to 30 s.
+_UNKNOWN_OWNER = "cannot find RESTMapping"
 _TIMEOUT_S = 15.0
 _CONNECTIONS = 32
 
@@ -193,7 +195,8 @@ def _meaning(ref: Ref, status: int, body: Any) -> KubernetesError:
         return ChangedError(message)
     if status in (502, 503, 504, 0):
         return UnreachableError(message)
-    return BusyError(message) if status in (429, 500) else RefusedError(message)
+    is_early = status == 403 and _UNKNOWN_OWNER in message
+    return BusyError(message) if status in (429, 500) or is_early else RefusedError(message)
 
 
 def _status_of(body: Any) -> dict[str, Any]:

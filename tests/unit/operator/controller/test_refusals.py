@@ -31,6 +31,12 @@ GOING = status(
     "Forbidden",
     causes=[{"reason": "NamespaceTerminating", "message": "namespace default is being terminated", "field": "x"}],
 )
+OWNER_IS_NEW = status(
+    403,
+    'deployments.apps "echo-worker" is forbidden: cannot set blockOwnerDeletion in this case because cannot find '
+    "RESTMapping for APIVersion tailrace.dev/v1alpha1 Kind StreamingModel: no matches for kind",
+    "Forbidden",
+)
 NO_RIGHT = status(
     403,
     'deployments.apps "echo-worker" is forbidden: User "system:serviceaccount:tailrace:operator" cannot patch resource',
@@ -58,6 +64,7 @@ OTHER_UID = status(409, 'Operation cannot be fulfilled on deployments.apps "echo
         (422, IMMUTABLE, RefusedError),
         (403, GOING, NamespaceGoingError),
         (403, NO_RIGHT, RefusedError),
+        (403, OWNER_IS_NEW, BusyError),
         (401, status(401, "Unauthorized", "Unauthorized"), RefusedError),
         (400, status(400, "unknown field", "BadRequest"), RefusedError),
         (429, status(429, "the server has received too many requests", "TooManyRequests"), BusyError),
