@@ -55,6 +55,7 @@ def promtool(*arguments):
 
 def test_prometheus_reads_the_rules(helm, tmp_path):
     rule = helm.template({"metrics": {"prometheusRule": {"enabled": True}}}).one("PrometheusRule")
+    assert "RELEASE_NAMESPACE" not in str(rule)
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rule["spec"]))
     done = promtool("check", "rules", str(tmp_path / "rules.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -142,7 +143,7 @@ FIRING = {
     "TailraceResourceDegraded": (
         condition("StreamingGateway", "Degraded", "1"),
         {"kind": "StreamingGateway", "name": "m", "condition": "Degraded"},
-        "StreamingGateway a/m serves with less than it should",
+        "Something of StreamingGateway a/m does not work",
         condition("StreamingGateway", "Degraded", "0"),
     ),
     "TailraceBrokerUnreachable": (
@@ -152,10 +153,10 @@ FIRING = {
         [sample(CONNECTED, "1", namespace="a")],
     ),
     "TailraceOperatorDown": (
-        [],
-        {"namespace": None},
-        "No Tailrace operator has been running for 10 minutes",
-        [sample(CONNECTED, "0", namespace="a")],
+        [sample(CONNECTED, "1", namespace="another-release")],
+        {"namespace": "RELEASE_NAMESPACE"},
+        "No Tailrace operator has been running in RELEASE_NAMESPACE for 10 minutes",
+        [sample(CONNECTED, "0", namespace="RELEASE_NAMESPACE")],
     ),
     "TailraceReconcilesFailing": (
         reconciles(11, 89),

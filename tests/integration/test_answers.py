@@ -100,6 +100,7 @@ async def test_health_readiness_and_metrics(stack, client):
     metrics = (await client.get(f"{gateway.url}/metrics")).text
     assert 'tailrace_gateway_streams_accepted_total{kind="chat",model="sim"} 1.0' in metrics
     assert 'tailrace_gateway_streams_ended_total{model="sim",outcome="finished"} 1.0' in metrics
+    assert 'tailrace_gateway_first_worker_event_seconds_count{model="sim"} 1.0' in metrics
     await stack.broker.stop()
     for _ in range(100):
         if (await client.get(f"{gateway.url}/readyz")).status_code == 503:
@@ -108,6 +109,21 @@ async def test_health_readiness_and_metrics(stack, client):
     ready = await client.get(f"{gateway.url}/readyz")
     assert (ready.status_code, ready.text) == (503, "not connected to NATS\n")
     assert (await client.get(f"{gateway.url}/livez")).status_code == 200
+
+
+async def test_a_long_wait_for_a_worker_is_measured_and_single_answers_are_counted(stack, client):
+    gateway = await stack.gateway()
+    url = f"{gateway.url}/v1/chat/completions"
+    asking = asyncio.create_task(client.post(url, json={**chat(max_tokens=3), "stream": False}))
+    streaming = asyncio.create_task(stream(client, "POST", url, json=chat(max_tokens=3)))
+    await asyncio.sleep(1.5)
+    await stack.worker(tokens_per_s=500)
+    assert (await asking).status_code == 200
+    assert (await streaming).finish == "length"
+    metrics = (await client.get(f"{gateway.url}/metrics")).text
+    assert 'tailrace_gateway_first_worker_event_seconds_bucket{le="1.0",model="sim"} 0.0' in metrics
+    assert 'tailrace_gateway_first_worker_event_seconds_count{model="sim"} 2.0' in metrics
+    assert 'tailrace_gateway_streams_ended_total{model="sim",outcome="finished"} 2.0' in metrics
 
 
 async def test_a_full_queue_refuses_at_once_and_serves_again_when_there_is_room(tmp_path, client):

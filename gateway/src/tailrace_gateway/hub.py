@@ -6,6 +6,7 @@ cancel. It asks the broker; it never guesses.
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nats.aio.client import Client
@@ -53,9 +54,15 @@ class Hub:
             # Nothing may be dropped silently: a slow moment is bounded by the readers, not here.
             await self.nc.subscribe(subject, cb=callback, pending_msgs_limit=0, pending_bytes_limit=0)
 
-    def accept(self, stream: StreamId, model: ModelSettings, policy: OnDisconnect | None) -> LiveStream:
+    def accept(
+        self,
+        stream: StreamId,
+        model: ModelSettings,
+        policy: OnDisconnect | None,
+        on_start: Callable[[float], None] = lambda waited_s: None,
+    ) -> LiveStream:
         """Begin to watch a stream of our own."""
-        live = LiveStream(stream, model, own=True, policy=policy or model.on_disconnect)
+        live = LiveStream(stream, model, own=True, policy=policy or model.on_disconnect, on_start=on_start)
         self.own[str(stream)] = live
         return live
 

@@ -6,6 +6,7 @@ wants to happen when nobody does.
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from tailrace_protocol.errors import TailraceError
@@ -33,13 +34,25 @@ class Listener(Protocol):
 
 
 class LiveStream:
-    """`own` streams were accepted here; their disconnect policy, timeouts and hand-backs are this gateway's duty."""
+    """`own` streams were accepted here; their disconnect policy, timeouts and hand-backs are this gateway's duty.
 
-    def __init__(self, stream: StreamId, model: ModelSettings, *, own: bool, policy: OnDisconnect) -> None:
+    `on_start` is told how long the request waited for its first worker, in seconds.
+    """
+
+    def __init__(
+        self,
+        stream: StreamId,
+        model: ModelSettings,
+        *,
+        own: bool,
+        policy: OnDisconnect,
+        on_start: Callable[[float], None] = lambda waited_s: None,
+    ) -> None:
         self.stream = stream
         self.model = model
         self.own = own
         self.policy = policy
+        self._on_start = on_start
         self.accepted = time.monotonic()
         self.queue_sequence = 0
         self.cancel_requested = False
@@ -56,9 +69,7 @@ class LiveStream:
     def on_event(self, event: Event) -> None:
         """Note what concerns the stream as a whole, and pass the event on."""
         if isinstance(event, Started):
-            if self.started is None or event.attempt >= self.started.attempt:
-                self.started = event
-            self.first_sign.set()
+            self._start(event)
         elif isinstance(event, Ended) and self.ended is None and event.attempt >= self.attempt:
             self.settle(event)
         elif isinstance(event, Ended) and self.ended is None:
@@ -66,6 +77,13 @@ class LiveStream:
             self.end_claimed = True
         for listener in self.listeners:
             listener.on_event(event)
+
+    def _start(self, started: Started) -> None:
+        if self.started is None:
+            self._on_start(time.monotonic() - self.accepted)
+        if started.attempt >= self.attempt:
+            self.started = started
+        self.first_sign.set()
 
     def settle(self, ended: Ended) -> None:
         """The stream has its end."""

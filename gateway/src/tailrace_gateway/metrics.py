@@ -18,7 +18,7 @@ class Metrics:
         )
         self.ended = Counter(
             "tailrace_gateway_streams_ended",
-            "Streams delivered to their end, by outcome.",
+            "Responses that came to their end, by outcome: failed ones broke, refused ones were the request's fault.",
             ["model", "outcome"],
             registry=self.registry,
         )

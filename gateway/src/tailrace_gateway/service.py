@@ -130,7 +130,8 @@ class Service:
 
     async def _accept(self, ticket: Ticket, listener: Listener) -> LiveStream:
         request, accepted = make_request(ticket.ask, ticket.stream, int(time.time()))
-        live = self.hub.accept(ticket.stream, ticket.model, ticket.wishes.policy)
+        waits = self.metrics.first_event.labels(ticket.model.name)
+        live = self.hub.accept(ticket.stream, ticket.model, ticket.wishes.policy, waits.observe)
         live.attach(listener)
         listener.on_event(accepted)
         try:

@@ -84,3 +84,15 @@ def test_the_queue_timeout_counts_until_a_worker_starts():
     assert live.queue_timed_out(live.accepted + 10.1)
     live.on_event(Started(attempt=1, base=2, worker="a"))
     assert not live.queue_timed_out(live.accepted + 1e6)
+
+
+def test_the_wait_for_the_first_worker_is_told_once():
+    waits = []
+    model = ModelSettings("default", "m")
+    stream = StreamId.new(ModelKey("default", "m"), "abcd", 1_800_000_000)
+    live = LiveStream(stream, model, own=True, policy="cancel", on_start=waits.append)
+    live.accepted -= 30
+    for attempt in (1, 2):
+        live.on_event(Started(attempt, 2, "w"))
+    [waited] = waits
+    assert waited >= 30

@@ -27,6 +27,7 @@ class Reader:
         self.verbose = verbose
         self.behind = not live
         self.finished = False
+        self.failure: TailraceError | None = None
         self.cursor = LogCursor()
         self._max_unsent = max_unsent_bytes
         self._unsent: list[bytes] = []
@@ -111,7 +112,7 @@ class Reader:
         """End the response with an error event; the stream itself may live on."""
         if not self.finished:
             self._push(sse.error(error.body(self.position), None) + sse.done(self.position))
-            self.finished = True
+            self.finished, self.failure = True, error
 
     def _deliver(self, event: Positioned) -> None:
         last = last_position(event)

@@ -25,6 +25,7 @@ from tailrace_gateway.service import Service, failure_of, translated
 _HOLD_S = 0.25
 _LOOK_EVERY_S = 0.2
 _LOOK_FOR_S = 10.0
+_SERVERS_FAULT = 500
 STREAM_HEADER = "Tailrace-Stream-Id"
 
 
@@ -53,8 +54,7 @@ class StreamResponse(EventSourceResponse):
         try:
             await self._send_until_the_client_leaves(receive, send)
             if pump.reader.finished:
-                outcome = live.ended.outcome if live.ended is not None else "replayed"
-                self._service.metrics.ended.labels(self._model.name, outcome).inc()
+                count(self._service, self._model, live.ended, pump.reader.failure)
         finally:
             self._duties.pumps.discard(pump)
             await leave(self._service, live, pump)
@@ -75,6 +75,22 @@ class StreamResponse(EventSourceResponse):
         await send(message)
 
 
+def count(service: Service, model: ModelSettings, ended: Ended | None, failure: TailraceError | None) -> None:
+    """Note how a response came to its end: with the stream's, or with a failure of its own."""
+    service.metrics.ended.labels(model.name, _outcome(ended, failure)).inc()
+
+
+def _outcome(ended: Ended | None, failure: TailraceError | None) -> str:
+    """A request that is wrong is no failing stream, and one that this gateway cannot keep goes on at another."""
+    if failure is not None:
+        moved = failure.code is ErrorCode.SHUTTING_DOWN
+        return "moved" if moved else "failed" if failure.status >= _SERVERS_FAULT else "refused"
+    if ended is None:
+        return "replayed"
+    refused = ended.error is not None and ended.error.status < _SERVERS_FAULT and ended.outcome == "failed"
+    return "refused" if refused else ended.outcome
+
+
 async def leave(service: Service, live: LiveStream, listener: Listener) -> None:
     """Take the listener off the stream, whatever state the broker is in."""
     with contextlib.suppress(NatsError):
@@ -90,7 +106,6 @@ async def hold_for_refusal(service: Service, live: LiveStream, listener: Listene
     try:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(live.first_sign.wait(), _HOLD_S)
-            service.metrics.first_event.labels(live.model.name).observe(time.monotonic() - live.accepted)
         if live.ended is not None and live.started is None and live.ended.error is not None:
             raise failure_of(live.ended)
     except BaseException:
@@ -101,13 +116,22 @@ async def hold_for_refusal(service: Service, live: LiveStream, listener: Listene
 async def answer_response(service: Service, request: Request, live: LiveStream, outcome: Outcome) -> Response:
     """The complete answer; a client that goes away before it is treated like one that leaves a stream."""
     try:
-        ended = live.ended or await _end_of(service, live, outcome, request)
+        ended = live.ended or await _counted_end_of(service, live, outcome, request)
         if ended is None:
             return Response(status_code=499)
+        count(service, live.model, ended, None)
         headers = {STREAM_HEADER: str(live.stream)}
         return Response(await service.answer(ended), 200, headers, "application/json")
     finally:
         await leave(service, live, outcome)
+
+
+async def _counted_end_of(service: Service, live: LiveStream, outcome: Outcome, request: Request) -> Ended | None:
+    try:
+        return await _end_of(service, live, outcome, request)
+    except TailraceError as error:
+        count(service, live.model, None, error)
+        raise
 
 
 async def _end_of(service: Service, live: LiveStream, outcome: Outcome, request: Request) -> Ended | None:
