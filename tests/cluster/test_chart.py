@@ -149,13 +149,18 @@ def test_an_upgrade_that_would_lose_logs_is_refused_before_anything_changes(rele
     assert json.loads(release.helm("status", release.name, "-o", "json"))["info"]["status"] == "deployed"
 
 
-def test_a_rollback_brings_the_old_settings_back(release):
+def test_a_rollback_brings_the_old_settings_back(release, team):
     before = uid_of(release, "pod", "tailrace-nats-0")
+    worker = release.cluster.get("deployment", "first-worker", team)
     release.rollback(1, *WAIT)
     settings = release.cluster.get("configmap", "tailrace-operator", release.namespace)["data"]["operator.yaml"]
     assert "level: info" in settings
     assert uid_of(release, "pod", "tailrace-nats-0") == before
-    assert release.cluster.get("deployment", "first-worker", "") is None
+    after = release.cluster.get("deployment", "first-worker", team)
+    assert (after["metadata"]["uid"], after["metadata"]["generation"]) == (
+        worker["metadata"]["uid"],
+        worker["metadata"]["generation"],
+    )
 
 
 def test_the_releases_own_test_says_what_does_not_work(release):

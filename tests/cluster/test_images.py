@@ -1,6 +1,7 @@
 """What is in our images, and what is not: they start as anybody, hold what they need, and leave nothing to write to.
 
-The images with vLLM's CPU build (6 GB) and on vLLM's own image are built with TAILRACE_SLOW=1.
+The image with vLLM's CPU build (6 GB) is built with TAILRACE_SLOW=1. The one on vLLM's own image is built on a
+stand-in: on the real one it has not been built yet, nor run on a GPU.
 """
 
 import json

@@ -25,6 +25,7 @@ from operator_stack import (
     looks_and_writes_nothing,
     operator_stack,
     passing_namespace,
+    quiet,
     settle,
     simulated,
 )
@@ -136,6 +137,30 @@ def test_in_namespaced_mode_roles_suffice_and_other_namespaces_are_left_alone(ap
         assert not api.objects("deployments", ignored)
         assert not [name for name in broker_streams(stack) if ignored in name]
         assert not re.search(r"(?i)forbidden|\b403\b|reconcile\.broken", stack.operator.log)
+
+
+def test_in_namespaced_mode_a_namespace_that_is_deleted_goes_and_the_others_are_served(
+    api: Cluster, tmp_path: Path
+) -> None:
+    """The operator's rights there go with it, before or after the models."""
+    with (
+        api.namespace("staying", wait=False) as staying,
+        api.namespace("leaving") as leaving,
+        operator_stack(api, tmp_path, watched=[staying, leaving]) as stack,
+    ):
+        for place in (staying, leaving):
+            api.apply(simulated("m", replicas=2), place)
+            settle(stack, "m", place)
+            api.wait("deployment", "m-worker", place, lambda seen: (seen.get("status") or {}).get("replicas") == 2)
+        eventually(lambda: quiet(stack), 30, "the operator has seen the pods")
+        api.kubectl("delete", "namespace", leaving, "--timeout=90s")
+        assert not [name for name in broker_streams(stack) if leaving in name]
+        stack.operator.kill()
+        stack.operator.start()
+        stack.operator.wait_started()
+        api.kubectl("delete", "deployment/m-worker", "-n", staying)
+        api.wait("deployment", "m-worker", staying, lambda seen: seen and "deletionTimestamp" not in seen["metadata"])
+        api.kubectl("delete", "sm/m", "-n", staying, "--timeout=20s")
 
 
 def test_two_operators_at_once_come_to_the_same_end_and_rest(stack: Stack, namespace: str, tmp_path: Path) -> None:

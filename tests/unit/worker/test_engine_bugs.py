@@ -1,5 +1,6 @@
 """An engine that fails in a way nobody foresaw costs its stream an error, not endless silence or a worker its slot."""
 
+import msgspec
 import pytest
 from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.events import Ended, TokenGroup, decode_event
@@ -70,7 +71,7 @@ async def test_a_dead_engine_fails_no_stream_and_takes_no_more():
     broker, intake = Broker(), Intake()
     settings = WorkerSettings("default", "sim", NatsSettings([]), capacity=1)
     tools = Tools("worker1", broker, broker, DeadEngine(0), intake, settings, Metrics("sim"))
-    request = Request(str(STREAM), "chat", "chatcmpl-1", 1, True)
+    request = Request(str(STREAM), "chat", "chatcmpl-1", 1, True, msgspec.Raw(b'{"model":"sim"}'))
     await Generation(tools, request, Delivery(b"", "$JS.ACK.x", 1, 0.0)).run()
     assert intake.fates == ["stopped pulling", "handed back"]
     assert broker.published == []
@@ -83,7 +84,7 @@ async def test_an_unforeseen_failure_of_the_engine_gives_the_request_up_or_to_an
     broker, intake = Broker(), Intake()
     settings = WorkerSettings("default", "sim", NatsSettings([]), capacity=1)
     tools = Tools("worker1", broker, broker, BuggyEngine(good_steps), intake, settings, Metrics("sim"))
-    request = Request(str(STREAM), "chat", "chatcmpl-1", 1, True)
+    request = Request(str(STREAM), "chat", "chatcmpl-1", 1, True, msgspec.Raw(b'{"model":"sim"}'))
     await Generation(tools, request, Delivery(b"", "$JS.ACK.x", 1, 0.0)).run()
     assert intake.fates == [fate]
     if fate == "acknowledged":

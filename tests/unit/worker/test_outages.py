@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from nats.errors import Error as NatsError
 from nats.js.errors import NoStreamResponseError
+from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.events import Accepted, Ended, Started, TokenGroup, Usage, decode_event
 from tailrace_protocol.requests import Request
 from tailrace_protocol.settings import NatsSettings, WorkerSettings
@@ -124,3 +125,20 @@ async def test_who_is_told_to_hand_over_does_so_in_an_outage_too(reads):
     run.stop(StopReason.HAND_OVER)
     await asyncio.wait_for(task, 5)
     assert intake.fates == ["handed back"]
+
+
+async def test_a_body_that_cannot_be_fetched_just_now_ends_no_stream(reads, monkeypatch):
+    answers = [TailraceError(ErrorCode.BROKER_UNAVAILABLE)] * 3
+
+    async def load(js, name):
+        if answers:
+            raise answers.pop()
+        return b'{"model":"sim"}'
+
+    monkeypatch.setattr(generation.payloads, "load", load)
+    log, intake, run = make(away=0)
+    run._request = msgspec.structs.replace(REQUEST, body=msgspec.Raw(b""), body_object="kept")
+    log.events = [Accepted(frames=[msgspec.Raw(b"{}")], created=1, kind="chat")]
+    await run.run()
+    assert log.events[-1].outcome == "finished"
+    assert intake.fates == ["acknowledged"]

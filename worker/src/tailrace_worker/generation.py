@@ -43,6 +43,8 @@ _FENCE_TRIES = 7
 _FRESH_S = 2.0
 #: Between tries while a log has no leader; electing one takes a few seconds. It doubles up to the longer one.
 _OUTAGE_PAUSES_S = (0.1, 1.0)
+#: As long a hand-over waits for a log without a leader: what it lacks would be lost to the next worker.
+_SETTLE_S = 15.0
 
 
 class _Asked(msgspec.Struct):
@@ -84,6 +86,7 @@ class Generation:
         self.writer: LogWriter | None = None
         self.produced = False
         self._is_again = False
+        self.in_doubt = False
         self._started = False
         self.last_step = time.monotonic()
         self._tools = tools
@@ -123,7 +126,9 @@ class Generation:
 
     async def check_ownership(self) -> None:
         """After the broker was away: a newer attempt may have begun without our hearing of it."""
-        cursor, _ = await self._fold()
+        cursor = LogCursor()
+        cursor.feed_all(events_of(await read_log(self._tools.js, self.stream)))
+        self.in_doubt = False
         if cursor.attempt > self.attempt:
             self.stop(StopReason.SUPERSEDED)
 
@@ -175,7 +180,7 @@ class Generation:
 
     def _new_writer(self, position: int, previous: int, fence: int | None) -> LogWriter:
         tools = self._tools
-        return LogWriter(tools.nc, tools.js, self.stream, self.attempt, position, previous, fence, self._opening)
+        return LogWriter(tools.nc, tools.js, self.stream, self.attempt, position, previous, fence)
 
     async def _decide(self, *, at_leader: bool) -> tuple[continuation.Decision, int | None]:
         """Pages are fast and may lag behind the leader; the fence finds that out, and then the leader is asked."""
@@ -222,7 +227,7 @@ class Generation:
         job = Job(self._request, self._body, decision.replay, self._tools.settings.chunking)
         steps = await self._tools.engine.generate(job)
         async with contextlib.aclosing(steps):
-            await self.writer.start(self._tools.worker, self.delivery.ack)
+            await self.writer.start(self._tools.worker, self.delivery.ack, self._opening)
             self._started, self.last_step = True, time.monotonic()
             await self._copy(steps, self.writer)
 
@@ -241,9 +246,20 @@ class Generation:
         raise TailraceError(ErrorCode.ENGINE_FAILED, "the engine ended without finishing the answer")
 
     async def _load_body(self) -> bytes:
-        if self._request.body_object:
+        """The client's JSON.
+
+        Raises:
+            TailraceError: it is gone.
+            nats.errors.Error: the broker does not answer now: no reason to end a stream that may have begun.
+        """
+        if not self._request.body_object:
+            return bytes(self._request.body)
+        try:
             return await payloads.load(self._tools.js, self._request.body_object)
-        return bytes(self._request.body)
+        except TailraceError as error:
+            if error.code is ErrorCode.BROKER_UNAVAILABLE:
+                raise NatsError(error.message) from error
+            raise
 
     async def _stopped(self, reason: StopReason) -> None:
         log.info("generation.stopped stream=%s reason=%s", self.stream, reason.value)
@@ -270,7 +286,7 @@ class Generation:
 
     async def _hand_over(self) -> None:
         if self.writer is not None:
-            await self.writer.checkpoint()
+            await self.writer.settle(_SETTLE_S)
         await self._hand_back()
 
     async def _hand_back(self) -> None:

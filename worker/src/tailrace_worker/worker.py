@@ -53,7 +53,6 @@ class Worker:
         self._metrics = Metrics(settings.model)
         self._reports = WorkerReports()
         self._running: dict[str, Generation] = {}
-        self._ownership_in_doubt = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._nc: Client
         self._js: JetStreamContext
@@ -134,6 +133,7 @@ class Worker:
         keep_alive = self._settings.ack_wait_s / _KEEP_ALIVES_PER_ACK_WAIT
         upkeep = [
             asyncio.create_task(self._every(keep_alive, self._keep_alive)),
+            asyncio.create_task(self._every(keep_alive, self._clear_doubts)),
             asyncio.create_task(self._every(_CHECKPOINT_EVERY_S, self._checkpoint)),
         ]
         try:
@@ -210,7 +210,8 @@ class Worker:
         if self._status.state == "ready":
             await self._intake.forget_pulls()
         await self._republish()
-        self._ownership_in_doubt = True
+        for generation in self._running.values():
+            generation.in_doubt = True
 
     async def _on_leader_elected(self, _: Msg) -> None:
         await self._republish()
@@ -223,9 +224,6 @@ class Worker:
     async def _keep_alive(self) -> None:
         await self._intake.keep_alive()
         await self._intake.demand()
-        if self._ownership_in_doubt:
-            self._ownership_in_doubt = False
-            await asyncio.gather(*(generation.check_ownership() for generation in list(self._running.values())))
         now, limits = time.monotonic(), self._settings.timeouts
         for generation in list(self._running.values()):
             allowed = limits.between_tokens_s if generation.produced else limits.first_token_s
@@ -233,6 +231,11 @@ class Worker:
                 generation.stop(StopReason.STALLED)
             elif generation.age_s() > limits.total_s:
                 generation.stop(StopReason.TOTAL_TIMEOUT)
+
+    async def _clear_doubts(self) -> None:
+        """One log after the other, beside all else: whole logs are read, and the broker has just come back."""
+        for generation in [running for running in self._running.values() if running.in_doubt]:
+            await generation.check_ownership()
 
     async def _checkpoint(self) -> None:
         writers = [g.writer for g in self._running.values() if g.writer is not None]

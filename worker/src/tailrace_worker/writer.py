@@ -2,12 +2,13 @@
 
 Deltas are core publishes, which the broker captures without acknowledging; what no checkpoint has confirmed is kept
 and published again after a reconnect or a change of the log's leader, and readers drop the duplicates. The first
-event of a later attempt and the last event of any attempt are acknowledged. The gateway's first event is not either:
-whoever publishes again from the beginning begins with that one.
+event of a later attempt and the last event of any attempt are acknowledged. The gateway's first event was not either,
+so a first attempt says it again: the log may have had no leader then.
 """
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -27,6 +28,7 @@ from tailrace_protocol.wire import encode
 log = logging.getLogger("tailrace.worker.writer")
 
 _ACK_TIMEOUT_S = 2.0
+_SETTLE_PAUSE_S = 0.2
 _WRONG_LAST_SEQUENCE = (10071, 10164)
 
 
@@ -39,7 +41,7 @@ class LogWriter:
 
     `fence` is the log's last broker sequence, as it was read; `None` for a first attempt, whose log nobody else
     writes. What is written first must follow it. An attempt that fails before it has started ends the log in the
-    name of the previous one. `opening` is asked for the gateway's first event.
+    name of the previous one.
     """
 
     def __init__(
@@ -51,23 +53,21 @@ class LogWriter:
         position: int,
         previous: int,
         fence: int | None,
-        opening: Callable[[], bytes],
     ) -> None:
         self.stream = stream
         self.attempt = attempt
         self.position = position
         self._writing_as = previous
         self._fence = fence
-        self._opening: Callable[[], bytes] | None = opening if fence is None else None
         self._nc = nc
         self._js = js
         self._subject = subjects.log(stream)
         self._unconfirmed: deque[tuple[int, bytes]] = deque()
         self._confirmed = position if fence is not None else position - 1
-        self._republished = 0
+        self._is_doubtful = False
 
-    async def start(self, worker: str, ack: str) -> None:
-        """Announce the attempt.
+    async def start(self, worker: str, ack: str, opening: Callable[[], bytes]) -> None:
+        """Announce the attempt; the first one after the stream's `opening`.
 
         Raises:
             FencedError: the log has grown since.
@@ -75,8 +75,9 @@ class LogWriter:
         """
         started = encode(Started(attempt=self.attempt, base=self.position + 1, worker=worker, ack=ack))
         if self._fence is None:
-            self._unconfirmed.append((self.position, started))
-            await self._nc.publish(self._subject, started)
+            for data in (opening(), started):
+                self._unconfirmed.append((self.position, data))
+                await self._nc.publish(self._subject, data)
         else:
             await self._publish_fenced(started)
         self._writing_as = self.attempt
@@ -98,6 +99,15 @@ class LogWriter:
         if self._nc.is_connected:
             await self._nc.publish(self._subject, data)
 
+    async def settle(self, within_s: float) -> None:
+        """Have the log take all that was written, also one that has no leader just now: nobody says it afterwards."""
+        until = time.monotonic() + within_s
+        await self.checkpoint()
+        while self._is_doubtful and time.monotonic() < until:
+            await asyncio.sleep(_SETTLE_PAUSE_S)
+            await self.republish()
+            await self.checkpoint()
+
     async def checkpoint(self) -> None:
         """Have the broker confirm the log up to here; what it confirms is kept until the next one confirms too.
 
@@ -112,6 +122,7 @@ class LogWriter:
             await self._js.publish(self._subject, data, timeout=_ACK_TIMEOUT_S)
         except (NatsError, TimeoutError) as error:
             log.warning("checkpoint.failed stream=%s error=%s", self.stream, error)
+            self._is_doubtful = True
             return
         if reconnects == self._reconnects():
             self._release(self._confirmed)
@@ -119,8 +130,7 @@ class LogWriter:
 
     async def republish(self) -> None:
         """Publish again whatever no checkpoint has confirmed, in order."""
-        if self._opening is not None:
-            await self._nc.publish(self._subject, self._opening())
+        self._is_doubtful = False
         for _, data in list(self._unconfirmed):
             await self._nc.publish(self._subject, data)
 
@@ -142,10 +152,10 @@ class LogWriter:
         ended = Ended(
             self._writing_as, first, last, outcome, list(groups), [msgspec.Raw(f) for f in frames], usage, body
         )
-        self.position = last
         data = encode(await self._fit(ended))
         while not await self._acknowledged(data):  # noqa: ASYNC110 - nothing local tells when the broker is back
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(_SETTLE_PAUSE_S)
+        self.position = last
         self._unconfirmed.clear()
 
     async def _fit(self, ended: Ended) -> Ended:
@@ -185,4 +195,3 @@ class LogWriter:
     def _release(self, position: int) -> None:
         while self._unconfirmed and self._unconfirmed[0][0] <= position:
             self._unconfirmed.popleft()
-            self._opening = None

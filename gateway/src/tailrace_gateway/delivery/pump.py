@@ -22,7 +22,7 @@ log = logging.getLogger("tailrace.gateway.delivery")
 _SETTLE_S = 0.05
 _REPAIR_FOR_S = 10.0
 #: Servers that lost their majority, or a log its leader, answer again when enough of them are back.
-_UNREADABLE_FOR_S = 120.0
+UNREADABLE_FOR_S = 120.0
 
 
 class Pump:
@@ -105,7 +105,7 @@ class Pump:
         self._failing_since = self._failing_since or now
         if not self._connected():
             self._failing_since = None
-        elif now - self._failing_since > _UNREADABLE_FOR_S:
+        elif now - self._failing_since > UNREADABLE_FOR_S:
             self.reader.fail(TailraceError(ErrorCode.BROKER_UNAVAILABLE, "the log of this stream cannot be read"))
         await asyncio.sleep(_SETTLE_S * 4)
 

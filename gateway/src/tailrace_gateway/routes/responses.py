@@ -16,7 +16,7 @@ from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.events import Ended
 from tailrace_protocol.settings import ModelSettings
 
-from tailrace_gateway.delivery.pump import Outcome, Pump
+from tailrace_gateway.delivery.pump import UNREADABLE_FOR_S, Outcome, Pump
 from tailrace_gateway.duties import Duties
 from tailrace_gateway.live import Listener, LiveStream
 from tailrace_gateway.service import Service, failure_of, translated
@@ -140,7 +140,7 @@ async def _end_of(service: Service, live: LiveStream, outcome: Outcome, request:
     leaving = asyncio.create_task(_disconnect(request))
     try:
         while not leaving.done() and not outcome.ended.done():
-            await _look_in_the_log(service, live, outcome)
+            await _look_in_the_log(service, live, outcome, leaving)
             doubting = asyncio.create_task(outcome.doubt.wait())
             either: set[asyncio.Future[Any]] = {outcome.ended, leaving, doubting}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -150,20 +150,27 @@ async def _end_of(service: Service, live: LiveStream, outcome: Outcome, request:
         leaving.cancel()
 
 
-async def _look_in_the_log(service: Service, live: LiveStream, outcome: Outcome) -> None:
+async def _look_in_the_log(service: Service, live: LiveStream, outcome: Outcome, leaving: asyncio.Task[None]) -> None:
     """Look once; again and again when the end was heard or the broker was away, until it is found."""
-    while outcome.doubt.is_set() and not outcome.ended.done():
+    until = time.monotonic() + UNREADABLE_FOR_S
+    while outcome.doubt.is_set() and not outcome.ended.done() and not leaving.done():
         outcome.doubt.clear()
         try:
             _, end = await service.find(live.stream)
         except TailraceError as error:
-            if error.code is not ErrorCode.BROKER_UNAVAILABLE:
+            if not _may_come_back(service, error, until):
                 raise
             outcome.doubt.set()
         else:
             _settle(outcome, end)
         if outcome.doubt.is_set():
             await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _may_come_back(service: Service, error: TailraceError, until: float) -> bool:
+    """Servers that are away come back; those that are there have until then to have the log again."""
+    patient = time.monotonic() < until or not service.hub.nc.is_connected
+    return error.code is ErrorCode.BROKER_UNAVAILABLE and patient
 
 
 def _settle(outcome: Outcome, end: Logged | None) -> None:

@@ -27,6 +27,8 @@ _NAME = "tailrace-operator"
 _RETRY_S = 1.0
 _FIRST_TRY_S = 3.0
 _TIMEOUT_S = 5.0
+_STALE = ""
+_LOOK_S = 3.0
 
 
 class BrokerLink:
@@ -57,26 +59,35 @@ class BrokerLink:
             await asyncio.wait_for(self._tried.wait(), _FIRST_TRY_S)
 
     async def run(self) -> None:
-        """Connect, and again until it succeeds; then keep the connection until cancelled."""
+        """Keep a connection until cancelled: one that ended for good is followed by another."""
         try:
             while True:
-                try:
-                    settings = await self._settings()
-                    self._client = await connect(
-                        settings,
-                        _NAME,
-                        on_reconnect=self._on_reconnect,
-                        on_disconnect=self._on_disconnect,
-                    )
-                    break
-                except (TailraceError, OSError, CredentialsError, KubernetesError) as error:
-                    self.trouble = str(error)
-                    log.warning("broker.unreachable reason=%s", error)
-                    await asyncio.sleep(_RETRY_S)
-            await self._on_reconnect()
-            await asyncio.Event().wait()
+                self._client = await self._connected()
+                await self._on_reconnect()
+                await self._until_closed(self._client)
+                log.warning("broker.closed: its log says why")
         finally:
             await close(self._client)
+
+    async def _until_closed(self, client: Client) -> None:
+        """Wait; while the connection is lost, keep the file current from which tries to reconnect take the password."""
+        while not client.is_closed:
+            if not client.is_connected:
+                with contextlib.suppress(CredentialsError, KubernetesError):
+                    await self._settings()
+            await asyncio.sleep(_LOOK_S)
+
+    async def _connected(self) -> Client:
+        while True:
+            try:
+                settings = await self._settings()
+                return await connect(
+                    settings, _NAME, on_reconnect=self._on_reconnect, on_disconnect=self._on_disconnect
+                )
+            except (TailraceError, OSError, CredentialsError, KubernetesError) as error:
+                self.trouble = str(error)
+                log.warning("broker.unreachable reason=%s", error)
+                await asyncio.sleep(_RETRY_S)
 
     async def apply(self, model: ModelKey, objects: BrokerObjects) -> BrokerView:
         """Make `objects`, unless that was done since the last reconnect."""
@@ -134,8 +145,8 @@ class BrokerLink:
         return self._applied.pop(model, None) is not None
 
     def forget(self) -> None:
-        """Look at everything anew."""
-        self._applied.clear()
+        """Look at everything anew. That a model's objects were made is still known: see `miss`."""
+        self._applied = dict.fromkeys(self._applied, _STALE)
         self._shared.clear()
 
     def _jetstream(self, client: Client) -> JetStreamContext:

@@ -66,18 +66,27 @@ class Finalizer:
             why = f"the broker did not answer for {waited:.0f} s ({view.message}), so its streams stay there"
             await self._journal.tell(resource, "Warning", "BrokerStateLeft", f"{why}; {removal(model)}")
             self._broker.disown(model)
+        await self._release(resource, finalizers)
+
+    async def _release(self, resource: Manifest, finalizers: list[str]) -> None:
         try:
             await self._api.set_finalizers(resource, [name for name in finalizers if name != FINALIZER])
         except NotFoundError:
-            log.info("finalizer.gone name=%s", described["name"])
+            log.info("finalizer.gone name=%s", resource["metadata"]["name"])
 
-    async def forsake(self, model: ModelKey) -> None:
-        """Remove what the model has on the broker before it is deleted itself, as it will be.
+    async def forsake(self, resource: Manifest) -> None:
+        """Remove what the model has on the broker before it is deleted itself, as it will be, and our hold.
+
+        Where rights are given in the model's own namespace, they may go before the model does.
 
         Raises:
             BrokerAwayError: the broker cannot be asked now.
         """
-        await self._forget(model, "whose namespace is deleted")
+        described = resource["metadata"]
+        await self._forget(ModelKey(described["namespace"], described["name"]), "whose namespace is deleted")
+        finalizers = described.get("finalizers") or []
+        if FINALIZER in finalizers:
+            await self._release(resource, finalizers)
 
     async def clean_up(self, model: ModelKey) -> None:
         """Remove what is left of a model that is gone though we held it: somebody took our hold away by hand.

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from tailrace_operator.apply.kinds import CHILDREN, GATEWAY, MODEL, POD, Kind
-from tailrace_operator.apply.kubernetes import KubernetesApi, KubernetesError
+from tailrace_operator.apply.kubernetes import KubernetesApi, KubernetesError, RefusedError
 from tailrace_operator.controller.world import CHILD_SELECTOR, Key, World, missing
 from tailrace_operator.plan import Ref
 
@@ -86,8 +86,15 @@ class Lister:
         news.clear()
 
     async def _list(self, kind: Kind, namespace: str) -> set[Ref]:
+        """What there is of a kind. Of a namespace whose rights we have lost, with it or before it, what was known."""
         selector = "" if kind in (MODEL, GATEWAY) else CHILD_SELECTOR
-        found = await self._api.list_kind(Ref(kind.api_version, kind.kind, namespace, ""), selector)
+        try:
+            found = await self._api.list_kind(Ref(kind.api_version, kind.kind, namespace, ""), selector)
+        except RefusedError as error:
+            if not namespace:
+                raise
+            log.warning("lister.refused namespace=%s error=%s", namespace, error)
+            return {ref for ref in self._world.refs() if (ref.kind, ref.namespace) == (kind.kind, namespace)}
         for item in found:
             is_new = not self._world.knows(item)
             concerned = self._world.put(item, answered=True)

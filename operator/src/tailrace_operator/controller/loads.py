@@ -41,13 +41,21 @@ class _Stream(msgspec.Struct):
     state: _State
 
 
+class _Error(msgspec.Struct):
+    description: str = ""
+
+
 class _Page(msgspec.Struct):
+    """An answer without a meta leader has an error, and no streams."""
+
     total: int = 0
+    error: _Error | None = None
     streams: list[_Stream] = []
 
 
 class _Names(msgspec.Struct):
     total: int = 0
+    error: _Error | None = None
     streams: list[str] | None = None
 
 
@@ -92,11 +100,19 @@ class Loads:
             model = ModelKey(key.namespace, key.name)
             stream = queue_stream(model)
             if stream in messages:
-                counted[key] = await _load(jetstream, stream) if messages[stream] else (0, 0)
+                counted[key] = await self._load(jetstream, key, stream) if messages[stream] else (0, 0)
             is_whole = stream in messages and log_stream(model) in logs
             if not is_whole and self._broker.miss(model):
                 self._wake(key)  # Somebody deleted what the operator had made.
         return counted
+
+    async def _load(self, jetstream: JetStreamContext, key: Key, stream: str) -> tuple[int, int]:
+        """One model's; a queue without a leader keeps its last count, and holds up no others."""
+        try:
+            return await _load(jetstream, stream)
+        except (NatsError, TimeoutError) as error:
+            log.warning("loads.stale stream=%s error=%s", stream, type(error).__name__)
+            return self._loads.get(key, (0, 0))
 
     def _take_in(self, counted: dict[Key, tuple[int, int]]) -> None:
         changed = [key for key in {*counted, *self._loads} if counted.get(key) != self._loads.get(key)]
@@ -135,6 +151,8 @@ def _after(offset: int, page: _Page | _Names) -> tuple[int, int]:
     Not after as many as were found: streams made meanwhile shift others, which then come twice, and the last page
     would be asked for again for ever.
     """
+    if page.error is not None:
+        raise NatsError(page.error.description)
     length = len(page.streams or ())
     return offset + length, page.total if length else 0
 

@@ -71,6 +71,7 @@ class ModelReconciler:
         resource = self._tools.world.resource(key)
         if resource is None:
             self._tools.progress.forget(key)
+            self._tools.departures.forget(key)
             self._tools.reporter.forget(key.kind, key.namespace, key.name)
             await self._tools.finalizer.clean_up(ModelKey(key.namespace, key.name))
             return None
@@ -79,7 +80,7 @@ class ModelReconciler:
             self._tools.world.drop(Ref.of(resource))  # If others still hold it, the watch tells of it again.
             return None
         if await self._departs(key, resource):
-            await self._tools.finalizer.forsake(ModelKey(key.namespace, key.name))
+            await self._tools.finalizer.forsake(resource)
             return None
         try:
             model = parse(resource)
@@ -94,7 +95,7 @@ class ModelReconciler:
         """Whether all of the namespace is being deleted."""
         gateway = Key("StreamingGateway", key.namespace, gateway_name(resource))
         pods = (*self._tools.world.pods(key), *self._tools.world.pods(gateway))
-        return await self._tools.departures.include(key.namespace, pods)
+        return await self._tools.departures.include(key, pods)
 
     async def _refuse(self, key: Key, resource: Manifest, wrong: list[str]) -> float | None:
         """Say what is wrong with the spec; what runs goes on as it is."""

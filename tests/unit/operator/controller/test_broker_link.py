@@ -1,5 +1,7 @@
 """What the link remembers of the broker, and when it must not."""
 
+import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -70,3 +72,41 @@ async def test_a_model_is_held_until_it_is_removed_or_disowned(bench: Bench) -> 
         else:
             bench.link.disown(ECHO)
         assert not bench.link.holds(ECHO)
+
+
+async def test_what_was_made_is_missed_also_after_everything_is_to_be_looked_at_anew(bench: Bench) -> None:
+    await bench.link.apply(ECHO, NOTHING)
+    bench.link.forget()
+    assert bench.link.miss(ECHO)
+
+
+async def test_a_connection_that_ended_for_good_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, asked, looks = list[Any](), list[None](), list[None]()
+
+    async def settings() -> Any:
+        asked.append(None)
+
+    async def connect(*_: Any, **__: Any) -> Any:
+        made.append(SimpleNamespace(is_connected=True, is_closed=False))
+        return made[-1]
+
+    async def close(*_: Any) -> None:
+        pass
+
+    for name, stand_in in {"_LOOK_S": 0.001, "connect": connect, "close": close}.items():
+        monkeypatch.setattr(module, name, stand_in)
+    link = BrokerLink(settings, lambda: looks.append(None))
+    running = asyncio.create_task(link.run())
+    await until(lambda: link.client)
+    made[0].is_connected = False
+    await until(lambda: len(asked) > 3)  # Who reconnects takes the password that they have put into a file.
+    made[0].is_closed = True
+    await until(lambda: link.client)
+    assert (len(made), len(looks)) == (2, 2), "after each connection all is looked at"
+    running.cancel()
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - fakes have no events
+            await asyncio.sleep(0.001)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tailrace_operator.apply.kinds import CHILDREN, GATEWAY, MODEL, POD
-from tailrace_operator.apply.kubernetes import UnreachableError
+from tailrace_operator.apply.kubernetes import RefusedError, UnreachableError
 from tailrace_operator.controller import lister as module
 from tailrace_operator.controller.lister import Lister
 from tailrace_operator.controller.world import Key, World
@@ -63,6 +63,24 @@ async def test_another_reading_of_the_same_version_is_news() -> None:
     bench.world.put({**stored, "spec": {"engine": {"simulated": {}}}})
     await bench.lister.list_all(over_s=300)
     assert (bench.woken, bench.later) == ([ECHO], {})
+
+
+async def test_a_namespace_whose_rights_are_gone_does_not_hold_up_the_others() -> None:
+    kept, new = (resource(name, metadata={"namespace": name}) for name in ("a", "b"))
+    bench = Bench(new, namespaces=("a", "b"))
+    bench.world.put(kept)
+    for kind in (MODEL, GATEWAY, *CHILDREN, POD):
+        bench.api.refuse("list", f"{kind.kind} in a", RefusedError("forbidden"))
+    await bench.lister.list_all()
+    assert [key.name for key, _ in bench.world.resources("StreamingModel")] == ["a", "b"]
+    assert [key.name for key in bench.woken] == ["b"]
+
+
+async def test_without_rights_in_the_whole_cluster_a_listing_fails() -> None:
+    bench = Bench()
+    bench.api.refuse("list", "Pod in all", RefusedError("forbidden"))
+    with pytest.raises(RefusedError):
+        await bench.lister.list_all()
 
 
 async def test_a_child_that_lost_our_label_is_forgotten() -> None:

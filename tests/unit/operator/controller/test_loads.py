@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from nats.errors import Error as NatsError
 from tailrace_operator.controller.loads import Loads
 from tailrace_operator.controller.world import Key, World
 
@@ -91,3 +92,28 @@ class ChangingBroker(JetStream):
 async def test_a_stream_that_is_made_meanwhile_does_not_hold_up_the_count() -> None:
     broker = ChangingBroker(tr_req_default_b=0, **{QUEUE: 0, LOG: 0})
     assert await counted(broker, Broker()) == ({ECHO: (0, 0)}, [])
+
+
+class LeaderlessBroker(JetStream):
+    """A broker whose servers have no leader among them: its answers hold an error, and no streams."""
+
+    async def request(self, subject: str, wanted: bytes, timeout: float) -> Any:
+        return SimpleNamespace(data=b'{"error":{"code":503,"err_code":10008,"description":"temporarily unavailable"}}')
+
+
+async def test_an_answer_that_is_an_error_is_no_sign_that_all_streams_are_gone() -> None:
+    broker = Broker()
+    with pytest.raises(NatsError, match="temporarily unavailable"):
+        await counted(LeaderlessBroker(**{QUEUE: 1, LOG: 1}), broker)
+    assert broker.made
+
+
+class SilentQueue(JetStream):
+    async def consumer_info(self, stream: str, name: str) -> Any:
+        raise TimeoutError
+
+
+async def test_a_queue_without_a_leader_holds_up_no_other_count() -> None:
+    loads, woken = await counted(SilentQueue(**{QUEUE: 3, LOG: 9}), Broker())
+    assert loads == {ECHO: (0, 0)}
+    assert woken == []

@@ -250,13 +250,25 @@ async def test_a_model_leaves_the_broker_as_soon_as_its_namespace_goes(of: str) 
     for present in (namespace(**GOING), pod):
         bench.api.objects[Ref.of(present)] = present
     await bench.look()
-    assert (bench.broker.removed, bench.api.asked) == (["default.echo"], [f"get {NAMESPACE}"])
+    assert bench.broker.removed == ["default.echo"]
+    assert bench.api.asked == [f"get {NAMESPACE}", "finalize StreamingModel echo"], "while there is the right to"
+    assert bench.api.objects[Ref.of(resource())]["metadata"]["finalizers"] == []
     del bench.api.objects[Ref.of(pod)]
     await bench.look()
     assert len(bench.broker.applied) == 1, "nothing is brought about in a namespace that goes"
     bench.api.objects[NAMESPACE] = namespace()
     await bench.look()
     assert len(bench.broker.applied) == 2, "this is another one of that name"
+
+
+async def test_pods_that_were_never_run_are_gone_without_a_word() -> None:
+    bench = Bench(resource(), namespace(), pod := child("some-pod", "Pod"))
+    await bench.look()
+    assert f"get {NAMESPACE}" not in bench.api.asked
+    bench.api.objects[NAMESPACE] = namespace(**GOING)
+    del bench.api.objects[Ref.of(pod)]
+    await bench.look()
+    assert bench.broker.removed == ["default.echo"]
 
 
 async def test_pods_that_end_for_other_reasons_cost_a_model_nothing() -> None:
