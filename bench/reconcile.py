@@ -107,6 +107,7 @@ def _measure(scenario: Scenario, machine: Machine, stack: Stack) -> Report:
 
 def _anew(stack: Stack) -> tuple[float, int]:
     """What it costs to look at everything again, by an operator that remembers nothing: CPU seconds, and writes."""
+    _settle(stack)
     stack.operator.stop()
     stack.operator.start()
     stack.operator.wait_started()
@@ -151,11 +152,11 @@ def _cpu(process: psutil.Process) -> float:
 
 
 def _settle(stack: Stack) -> None:
-    """Wait until three seconds pass without a request."""
+    """Wait until some seconds pass without a request: loads are counted every five."""
     before = -1.0
     while (now := stack.operator.metric("tailrace_operator_api_requests_total") or 0) != before:
         before = now
-        time.sleep(3)
+        time.sleep(6)
 
 
 def _one_more(stack: Stack, namespace: str) -> float:

@@ -8,7 +8,9 @@ import sysconfig
 
 import pytest
 import yaml
+from tailrace_operator.render import RenderSettings, render, render_gateway
 from tailrace_operator.render.accounts import nats_accounts
+from tailrace_operator.resources import StreamingGateway, StreamingModel
 
 from .helm import CASES, CHART
 
@@ -233,3 +235,22 @@ def test_an_external_nats_leaves_nothing_of_ours(helm):
         assert objects.none(kind)
     for kind in ("ConfigMap", "Service", "NetworkPolicy"):
         assert objects.none(kind, "-nats")
+
+
+def test_the_pods_that_the_operator_makes_are_among_those_that_reach_nats(helm):
+    """No network plugin enforces policies in these tests, so that their labels meet is looked at here."""
+    cached = {"engine": {"vllm": {}}, "model": {"source": {"hf": {"repo": "o/m"}}, "cache": {"size": "1Gi"}}}
+    model = StreamingModel.parse(resource("StreamingModel", cached))
+    gateway = StreamingGateway.parse(resource("StreamingGateway", {}))
+    made = render(model, RenderSettings())
+    manifests = [*made.manifests, made.fetch, *render_gateway(gateway, [model], RenderSettings())]
+    pods = {m["metadata"]["name"]: m["spec"]["template"] for m in manifests if m["kind"] in ("Deployment", "Job")}
+    assert len(pods) == 3
+    wanted = peers(helm.template(), "nats")[0]["podSelector"]["matchLabels"]
+    for name, template in pods.items():
+        assert wanted.items() <= template["metadata"]["labels"].items(), name
+
+
+def resource(kind, spec):
+    metadata = {"name": "m", "namespace": "models", "uid": "u"}
+    return {"apiVersion": "tailrace.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}

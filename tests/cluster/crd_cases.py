@@ -76,7 +76,6 @@ SPEC = {
             "runtimeClassName": "nvidia",
         },
         "cpu": 4,
-        "memory": "32Gi",
         "shmSize": "2Gi",
     },
     "nodeSelector": {"pool": "a"},
@@ -152,7 +151,12 @@ FULL = (
     _full({"pvc": {"claimName": "c", "path": "p"}}, chatTemplate={"path": "t"}),
     _full(S3, {"sizeLimit": "1Gi"}),
     _full({"http": {"files": [FILE]}}),
-    model(**{**SPEC, "engine": {"simulated": {"tokensPerSecond": 50.0, "firstToken": "0s", "maxStreams": 64}}}),
+    model(
+        **SPEC
+        | {"engine": {"simulated": {"tokensPerSecond": 50.0, "firstToken": "0s", "maxStreams": 64}}}
+        # Without what it would have to hold.
+        | {"resources": {"memory": "32Gi"}}
+    ),
     gateway(**GATEWAY),
 )
 

@@ -12,8 +12,18 @@ def on_vllm(**spec: object) -> Document:
     return model(model={"source": {"path": "m"}}, engine={"vllm": {}}, **spec)
 
 
-def adapter(name: str) -> Document:
-    return vllm(lora={"adapters": [{"name": name, "source": {"path": "a"}}]})
+def adapter(name: str, source: object = None) -> Document:
+    return vllm(lora={"adapters": [{"name": name, "source": source or {"path": "a"}}]})
+
+
+def drafted(source: object) -> Document:
+    return guessing(method="draft", draftModel=source)
+
+
+def sized(memory: str, shared: str = "64Mi", tensor: int = 1, **offload: str) -> Document:
+    resources = {"memory": memory, "shmSize": shared, "gpu": {"count": 2}}
+    engine = {"vllm": {"tensorParallelSize": tensor, **offload}}
+    return model(model={"source": {"path": "m"}}, engine=engine, resources=resources)
 
 
 def parallel(tensor: int, pipeline: int) -> Document:
@@ -54,6 +64,21 @@ RULES: list[tuple[str, list[Document], list[Document]]] = [
         [parallel(4, 2), parallel(1, 5)],
     ),
     (
+        "engine.vllm.kvOffload, cpuOffload for each GPU and resources.shmSize must together be less than",
+        [
+            sized("16Gi", kvOffload="8Gi"),
+            sized("16Gi", tensor=2, cpuOffload="7Gi"),
+            model(resources={"memory": "1Gi", "shmSize": "512Mi"}),
+            vllm(kvOffload="8Gi"),
+        ],
+        [
+            sized("8Gi", kvOffload="8Gi"),
+            sized("16Gi", tensor=2, cpuOffload="8Gi"),
+            sized("16Gi", "1Gi", kvOffload="8Gi", cpuOffload="7Gi"),
+            model(resources={"memory": "1Gi", "shmSize": "1Gi"}),
+        ],
+    ),
+    (
         "engine.vllm.speculative needs resources.gpu",
         [guessing(method="ngram"), vllm()],
         [vllm(speculative={"method": "ngram"})],
@@ -65,17 +90,23 @@ RULES: list[tuple[str, list[Document], list[Document]]] = [
             vllm(source={"path": "m", **HF}),
             vllm(source={"path": "m", **HF, **PVC}),
             vllm(source={"hf": {"repo": "a"}, **PVC}),
+            adapter("other", {"path": "a", **HF}),
+            drafted({"path": "a", **HF}),
         ],
     ),
     (
         "path must not contain '..': name the directory itself",
         [vllm(source={"path": "a..b"})],
-        [vllm(source={"path": "a/../b"})],
+        [vllm(source={"path": "a/../b"}), adapter("other", {"path": ".."}), drafted({"path": "a/../b"})],
     ),
     (
         "pvc.path must not contain '..'",
         [vllm(source={"pvc": {"claimName": "c", "path": "a..b"}})],
-        [vllm(source={"pvc": {"claimName": "c", "path": "a/.."}})],
+        [
+            vllm(source={"pvc": {"claimName": "c", "path": "a/.."}}),
+            adapter("other", {"pvc": {"claimName": "c", "path": ".."}}),
+            drafted({"pvc": {"claimName": "c", "path": ".."}}),
+        ],
     ),
     (
         "cache is for sources that are downloaded (hf, s3, http)",
@@ -174,7 +205,7 @@ RULES: list[tuple[str, list[Document], list[Document]]] = [
     (
         "annotations tailrace.dev/…",
         [model(pod={"annotations": {"tailrace/x": "y"}})],
-        [gateway(pod={"annotations": {"tailrace.dev/config": "x"}})],
+        [kind(pod={"annotations": {"tailrace.dev/config": "x"}}) for kind in (model, gateway)],
     ),
     (
         "containers named worker, gateway or fetch-… are Tailrace's own: use image",
@@ -189,12 +220,18 @@ RULES: list[tuple[str, list[Document], list[Document]]] = [
     (
         f"volumes named tailrace-… {OURS}",
         [model(pod={"volumes": [{"name": "tailrace"}]})],
-        [gateway(pod={"volumes": [{"name": "tailrace-tmp"}]})],
+        [kind(pod={"volumes": [{"name": "tailrace-tmp"}]}) for kind in (model, gateway)],
     ),
     (
         "mountPath must not be /, /tmp, /dev/shm, nor lie in",
         [mounted("/tmp/x"), mounted("/etc/tailrace-other"), mounted("/data")],
-        [mounted(path) for path in ("/", "/tmp/", "/dev/shm", "/etc/tailrace", "/etc/tailrace-nats/x", "/models/x")],
+        [
+            gateway(pod={"volumeMounts": [{"name": "a", "mountPath": "/"}]}),
+            *(
+                mounted(path)
+                for path in ("/", "/tmp/", "/dev/shm", "/etc/tailrace", "/etc/tailrace-nats/x", "/models/x")
+            ),
+        ],
     ),
     (
         "set exactly one of value and valueFrom",

@@ -36,6 +36,7 @@ class Answer:
     refusal: str = ""
     broken: str = ""
     longest_pause_s: float = 0.0
+    asked: float = 0.0
     first_token_s: float = 0.0
 
 
@@ -117,6 +118,7 @@ class Load:
             request = client.build_request("GET", where)
         else:
             request = client.build_request("POST", f"{self.url}/v1/chat/completions", json=self._body(answer))
+        answer.asked = answer.asked or time.monotonic()
         response = await client.send(request, stream=True)
         try:
             if response.status_code != 200:
@@ -135,7 +137,6 @@ class Load:
 
     async def _read(self, response: httpx.Response, answer: Answer) -> None:
         last, event_id, name = time.monotonic(), 0, ""
-        begun = last
         async for line in response.aiter_lines():
             if not line:
                 name = ""
@@ -146,9 +147,9 @@ class Load:
             elif line.startswith("data: ") and line != "data: [DONE]" and not name:
                 now = time.monotonic()
                 answer.longest_pause_s, last = max(answer.longest_pause_s, now - last), now
-                answer.first_token_s = answer.first_token_s or (now - begun if answer.text else 0.0)
                 if not self._take(answer, event_id, json.loads(line[6:])):
                     return
+                answer.first_token_s = answer.first_token_s or (time.monotonic() - answer.asked if answer.text else 0.0)
         if not answer.finish:
             self._cut(answer, "the response ended")
 

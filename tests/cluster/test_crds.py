@@ -76,15 +76,29 @@ def test_a_rule_holds_on_both_sides_of_its_limit(server, message, good, bad):
         assert types_refuse(document)
 
 
-def messages_of(schema):
-    """Of all rules but those of ranges, which are bounds."""
+def messages_of(schema, path=()):
+    """Of all rules but those of ranges, which are bounds, with their places."""
     for rule in schema.get("x-kubernetes-validations", []):
         if not rule["message"].startswith("must lie between"):
-            yield rule["message"]
-    inner = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
-    for part in inner:
+            yield path, rule["message"]
+    inner = [
+        *schema.get("properties", {}).items(),
+        ("[]", schema.get("items")),
+        ("{}", schema.get("additionalProperties")),
+    ]
+    for name, part in inner:
         if isinstance(part, dict):
-            yield from messages_of(part)
+            yield from messages_of(part, (*path, name))
+
+
+def reaches(document, path):
+    """Whether a document has something at that place."""
+    if not path:
+        return True
+    name, *rest = path
+    if name in ("[]", "{}"):
+        return any(reaches(part, rest) for part in (document if name == "[]" else document.values()))
+    return name in document and reaches(document[name], rest)
 
 
 MINIMAL = {"model": model("minimal"), "vllm": vllm("minimal", HF), "gateway": gateway("minimal")}
@@ -165,11 +179,12 @@ def test_what_may_change_and_what_may_not(crds, server, api_namespace, before, a
 
 
 def test_every_rule_is_tested():
-    tested = [message for message, _, _ in RULES] + [says for _, _, says in CHANGES if says]
+    tested = [(message, bad) for message, _, bad in RULES] + [(says, [after]) for _, after, says in CHANGES if says]
     for definition in CRDS.values():
-        schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-        for message in messages_of(schema):
-            assert any(message.startswith(begin) for begin in tested), message
+        kind = definition["spec"]["names"]["kind"]
+        for path, message in messages_of(definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]):
+            broken = [bad for begin, documents in tested if message.startswith(begin) for bad in documents]
+            assert any(bad["kind"] == kind and reaches(bad, path) for bad in broken), (kind, path, message)
 
 
 def test_scaling_sets_the_replicas(crds, api_namespace):

@@ -54,7 +54,7 @@ def test_every_field_of_a_model_together_is_taken(api, api_namespace):
             "gpu": {"count": 1, "tolerations": [{"key": "a", "operator": "Exists"}], "runtimeClassName": "nvidia"},
             "cpu": "0.5",
             "memory": "1024Mi",
-            "shmSize": "1024Mi",
+            "shmSize": "512Mi",
         },
         "pod": {
             **POD,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import killing
 import pytest
 from harness.cluster import Cluster
 from harness.local import LocalCluster
@@ -117,8 +118,8 @@ async def test_a_worker_that_is_killed_in_the_middle_of_a_sentence_is_continued_
     running = asyncio.create_task(answer(url, started))
     await asyncio.wait_for(started.wait(), 60)
     victim = busy_worker(tailrace, namespace)
-    deletion = ("delete", "pod", victim, "-n", namespace, "--grace-period=0", "--force")
-    await asyncio.to_thread(tailrace.cluster.kubectl, *deletion)
+    names = ("tailrace_worker", "VLLM::")
+    await asyncio.to_thread(killing.kill, tailrace.cluster, victim, namespace, "worker", *names)
     text, pause = await running
     print(f"\nkilled {victim}: longest pause {pause:.2f} s, undisturbed {usual:.2f} s; {len(text)} characters")
     assert text == undisturbed

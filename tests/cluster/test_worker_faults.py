@@ -88,6 +88,17 @@ def test_a_volume_that_is_missing_is_named_and_waited_for(tailrace: Installation
     goes_on(tailrace, namespace, "v")
 
 
+def test_a_claim_with_the_model_that_is_missing_is_named_and_waited_for(tailrace: Installation, namespace: str) -> None:
+    weights = {"source": {"pvc": {"claimName": "late-weights"}}}
+    tailrace.cluster.apply(one("w", engine={"vllm": {}}, model=weights), namespace)
+    says(tailrace, namespace, "w", "Ready", "VolumeMissing", "late-weights", "make the claim")
+    wanted = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "16Mi"}}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "late-weights"}, "spec": wanted}
+    tailrace.cluster.apply(claim, namespace)
+    says(tailrace, namespace, "w", "Ready", "ImagePullFailed", "worker-cpu")  # No node here has vLLM's image.
+    remove(tailrace, namespace, "w")
+
+
 def test_pods_that_a_quota_forbids_are_quoted_and_made_when_it_is_gone(tailrace: Installation, namespace: str) -> None:
     cluster, spec = tailrace.cluster, {"hard": {"pods": "0"}}
     cluster.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": spec}, namespace)
@@ -206,14 +217,18 @@ def test_a_token_that_is_refused_is_put_right_and_no_log_shows_a_token_or_passwo
         "metadata": {"name": "hub"},
         "stringData": {"token": "hf_wrong-one"},
     }
-    cluster.apply(secret, namespace)
     source = {"repo": "org/m", "endpoint": hub.url, "tokenSecret": {"name": "hub", "key": "token"}}
     downloaded = {"source": {"hf": source}, "cache": {"size": "16Mi"}}
     cluster.apply(one("t", engine={"vllm": {}}, model=downloaded), namespace)
+    says(tailrace, namespace, "t", "Ready", "SecretMissing", "hub", "make the Secret")
+    cluster.apply(secret, namespace)
     says(tailrace, namespace, "t", "Ready", "TokenRefused", "tokenSecret")
     cluster.apply({**secret, "stringData": {"token": hub.access.token}}, namespace)
     [job] = cluster.objects("jobs", namespace, "tailrace.dev/model=t")
     cluster.wait_condition("job", job["metadata"]["name"], namespace, "Complete", timeout_s=SOON_S)
+    download = lambda: (cluster.get("sm", "t", namespace) or {}).get("status", {}).get("model", {})  # noqa: E731
+    eventually(lambda: (download().get("state"), download().get("percent")) == ("done", 100), 30, "the status says so")
+    assert download()["bytesDone"] == download()["bytesTotal"] > 0
     question = {"model": "first", "messages": [{"role": "user", "content": "?"}], "max_tokens": 5}
     answer = httpx.post(f"{tailrace.gateway_url(namespace)}/v1/chat/completions", json=question, timeout=30)
     assert answer.status_code == 200

@@ -1,5 +1,6 @@
 """The generated CRD: current, structural, and of one mind with the types."""
 
+import re
 from pathlib import Path
 
 import jsonschema
@@ -90,10 +91,14 @@ def test_rules_are_in_the_schema():
     assert len(texts) >= 20
 
 
+#: What is wrong, a colon, and what to do; or what is wanted, where that says it.
+REMEDY = r": \w.{5,}$|^set exactly one of |^must lie between |, so leave "
+
+
 def test_every_rule_says_what_to_do(schema):
     for path, part in walk(schema):
         for rule in part.get("x-kubernetes-validations", []):
-            assert rule["message"], path
+            assert re.search(REMEDY, rule["message"]), (path, rule["message"])
             assert len(rule["message"]) <= 2048, path
 
 

@@ -45,7 +45,7 @@ def test_a_good_file_with_two_documents_and_empty_ones(tmp_path):
         (GOOD.replace("maxStreams: 4", "firstToken: 5"), "model.yaml:8: spec.engine.simulated.firstToken: 5 is not a duration: write text with a unit, like '500ms' or '2s'"),
         (GOOD.replace("simulated", "simulate"), "model.yaml:7: spec.engine.simulate: is no known field; did you mean simulated?"),
         (GOOD.replace("  name: echo\n", "  nme: echo\n"), "model.yaml:3: metadata.name: is required"),
-        (GOOD.replace("name: echo", "name: Echo.1"), "model.yaml:4: metadata.name: metadata.name must be a DNS label (a-z, 0-9 and '-') of at most 40 characters"),
+        (GOOD.replace("name: echo", "name: Echo.1"), "model.yaml:4: metadata.name: metadata.name must be a DNS label (a-z, 0-9 and '-') of at most 40 characters: choose such a name"),
         (GOOD.replace("kind: StreamingModel", "kind: StreamingModels"), "model.yaml:2: kind: 'StreamingModels' is not known here; did you mean StreamingModel?"),
         (GOOD.replace("kind: StreamingModel", "kind: Deployment"), "model.yaml:2: kind: 'Deployment' is not known here; only StreamingModel and StreamingGateway can be run; leave this object out"),
         (GOOD.replace("kind: StreamingModel\n", ""), "model.yaml:1: kind: is required: write kind: StreamingModel"),

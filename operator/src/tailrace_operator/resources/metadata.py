@@ -37,7 +37,8 @@ def is_label(name: str) -> bool:
 
 NAME_RULE = Rule(
     cel=f"self.metadata.name.size() <= {MAX_NAME} && self.metadata.name.matches('{LABEL_PATTERN}')",
-    message=f"metadata.name must be a DNS label (a-z, 0-9 and '-') of at most {MAX_NAME} characters",
+    message=f"metadata.name must be a DNS label (a-z, 0-9 and '-') of at most {MAX_NAME} characters: "
+    "choose such a name",
     holds=lambda resource: is_label(resource.metadata.name),
     place="metadata.name",
 )

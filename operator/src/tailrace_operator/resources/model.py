@@ -41,10 +41,23 @@ __all__ = ["API_VERSION", "GROUP", "VERSION", "StreamingModel"]
 RESERVED_PREFIX = "tailrace-gateway"
 
 
+def _amount(path: str) -> str:
+    """A quantity as a number in CEL, 0 if it is left out."""
+    return f"(has(self.{path}) ? quantity(string(self.{path})).asApproximateFloat() : 0.0)"
+
+
 def _gpus_suffice(spec: "Spec") -> bool:
     if spec.engine.vllm is None or spec.resources.gpu is None:
         return True
     return spec.engine.vllm.gpus <= spec.resources.gpu.count
+
+
+def _memory_suffices(spec: "Spec") -> bool:
+    vllm, resources = spec.engine.vllm, spec.resources
+    if resources.memory is None:
+        return True
+    parts = [resources.shm_size] + ([vllm.kv_offload, *[vllm.cpu_offload] * vllm.gpus] if vllm else [])
+    return sum(part.value for part in parts if part is not None) < resources.memory.value
 
 
 def _speculates_on_gpus(spec: "Spec") -> bool:
@@ -92,6 +105,16 @@ class Spec(Block):
             "sampled requests meet in a batch, so leave it out there",
             holds=_speculates_on_gpus,
             field="engine",
+        ),
+        Rule(
+            cel=f"!has(self.resources.memory) || {_amount('resources.shmSize')} + (has(self.engine.vllm) ? "
+            f"{_amount('engine.vllm.kvOffload')} + {_amount('engine.vllm.cpuOffload')} * "
+            "double(self.engine.vllm.tensorParallelSize * self.engine.vllm.pipelineParallelSize) : 0.0) < "
+            "quantity(string(self.resources.memory)).asApproximateFloat()",
+            message="engine.vllm.kvOffload, cpuOffload for each GPU and resources.shmSize must together be less than "
+            "resources.memory, which holds them: raise it or lower them",
+            holds=_memory_suffices,
+            field="resources",
         ),
     )
 

@@ -112,7 +112,7 @@ class Pod(Block):
         Rule(
             cel=f"self.labels.all(k, k.size() <= 317 && k.matches('^{_LABEL_KEY}$'))",
             message="a label's key must be a name of at most 63 letters, digits, '-', '_' and '.', with a DNS name and "
-            "'/' before it if you like",
+            "'/' before it if you like: choose such a key",
             holds=lambda pod: all(len(key) <= 317 and re.fullmatch(_LABEL_KEY, key) for key in pod.labels),
             field="labels",
         ),

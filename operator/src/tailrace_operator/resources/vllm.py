@@ -164,7 +164,10 @@ class VllmEngine(Block):
         default=None, description="Most tokens in one step: more serve prompts faster, fewer keep streams even."
     )
     tensor_parallel_size: int = Field(
-        default=1, ge=1, le=64, description="GPUs over which each layer is split; at most resources.gpu.count."
+        default=1,
+        ge=1,
+        le=64,
+        description="GPUs over which each layer is split; not more than resources.gpu has. On CPUs: their sockets.",
     )
     pipeline_parallel_size: int = Field(
         default=1, ge=1, le=64, description="Groups of GPUs over which the layers are divided."

@@ -17,7 +17,8 @@ class Cache(Block):
     transitions = (
         Transition(
             cel="quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0",
-            message="cache.size can grow but not shrink: Kubernetes' volumes cannot either",
+            message="cache.size can grow but not shrink, as Kubernetes' volumes: keep the former size, or set keep to "
+            "false, and delete and create the StreamingModel anew",
             field="size",
         ),
         Transition(
