@@ -3,25 +3,34 @@
 from harness.cluster import Cluster
 from harness.watching import Object
 
+#: The status of a program that ended by SIGKILL: one that is told to stop ends by itself, with another.
+_KILLED = 128 + 9
 #: Runs in a pod whose containers share their processes; the program itself is named by its arguments.
 _SCRIPT = """
-import os, pathlib, sys
-for file in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-    if int(file.parent.name) != os.getpid() and any(name.encode() in file.read_bytes() for name in sys.argv[1:]):
-        os.kill(int(file.parent.name), 9)
-        print(file.parent.name)
+import contextlib, os, pathlib, sys
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    with contextlib.suppress(OSError):  # It may end by itself.
+        arguments = (process / "cmdline").read_bytes()
+        if int(process.name) != os.getpid() and any(name.encode() in arguments for name in sys.argv[1:]):
+            os.kill(int(process.name), 9)
 """
 
 
 def kill(cluster: Cluster, pod: str, namespace: str, container: str, *names: str) -> None:
     """Kill the programs in a pod whose command lines hold one of these names; returns when the container runs again."""
     before = restarts(cluster.get("pod", pod, namespace), container)
-    killed = cluster.exec(pod, namespace, "python", "-c", _SCRIPT, *names, check=False)
-    cluster.wait("pod", pod, namespace, lambda seen: restarts(seen, container) > before, 90)
-    print(f"killed {names} in {pod}: {killed.split()}")
+    # What runs in a container ends with its program, so this may end before it can say that it did well.
+    cluster.exec(pod, namespace, "python", "-c", _SCRIPT, *names, check=False)
+    seen = cluster.wait("pod", pod, namespace, lambda seen: restarts(seen, container) > before, 90)
+    ended = status(seen, container)["lastState"]["terminated"]
+    assert ended["exitCode"] == _KILLED, ended
 
 
 def restarts(pod: Object | None, container: str) -> int:
     """How often the container was started again."""
+    return int(status(pod, container).get("restartCount", 0))
+
+
+def status(pod: Object | None, container: str) -> Object:
     statuses = ((pod or {}).get("status") or {}).get("containerStatuses") or []
-    return next((int(status["restartCount"]) for status in statuses if status["name"] == container), 0)
+    return next((found for found in statuses if found["name"] == container), {})

@@ -36,7 +36,8 @@ class Answer:
     refusal: str = ""
     broken: str = ""
     longest_pause_s: float = 0.0
-    asked: float = 0.0
+    #: When it was first asked for, by the monotonic clock, and how long its first token took from then on.
+    asked_at: float = 0.0
     first_token_s: float = 0.0
 
 
@@ -118,7 +119,7 @@ class Load:
             request = client.build_request("GET", where)
         else:
             request = client.build_request("POST", f"{self.url}/v1/chat/completions", json=self._body(answer))
-        answer.asked = answer.asked or time.monotonic()
+        answer.asked_at = answer.asked_at or time.monotonic()
         response = await client.send(request, stream=True)
         try:
             if response.status_code != 200:
@@ -149,7 +150,8 @@ class Load:
                 answer.longest_pause_s, last = max(answer.longest_pause_s, now - last), now
                 if not self._take(answer, event_id, json.loads(line[6:])):
                     return
-                answer.first_token_s = answer.first_token_s or (time.monotonic() - answer.asked if answer.text else 0.0)
+                if answer.text and not answer.first_token_s:
+                    answer.first_token_s = now - answer.asked_at
         if not answer.finish:
             self._cut(answer, "the response ended")
 

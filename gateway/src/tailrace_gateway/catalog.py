@@ -62,6 +62,8 @@ class Catalog:
         except msgspec.MsgspecError as error:
             log.error("catalog.malformed key=%s error=%s", key, error)
             return
+        if (former := self._models.get(name)) is not None and former.created != model.created:
+            self._remove(name)  # It was deleted and made anew while the broker was away from here: its logs are others.
         if model.gateway == self._gateway:
             self._models[name] = model
         else:

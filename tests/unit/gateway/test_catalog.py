@@ -50,6 +50,15 @@ def test_a_model_that_is_deleted_is_told_once_and_unknown_from_then_on(catalog, 
     assert refused.value.code is ErrorCode.MODEL_NOT_FOUND
 
 
+def test_a_model_that_was_made_anew_while_nobody_looked_is_told_as_deleted(catalog, removed):
+    put(catalog, "a", created=1)
+    put(catalog, "a", created=1, queue_timeout_s=5)
+    assert removed == []
+    put(catalog, "a", created=2)
+    assert removed == ["a"]
+    assert names(catalog) == ["a"]
+
+
 def test_a_model_that_moves_to_another_gateway_is_not_told_as_deleted(catalog, removed):
     put(catalog, "a")
     put(catalog, "a", gateway="public")

@@ -38,6 +38,7 @@ log = logging.getLogger("tailrace.operator")
 
 #: Models of a namespace that come together change what they share once, not once each.
 _SHARED_DELAY_S = 0.5
+_LONG_S = 5.0
 _EXPECTED = (KubernetesError, LeftoverError, BrokerAwayError, CredentialsError)
 
 
@@ -149,7 +150,9 @@ class Operator:
             if isinstance(error, UnreachableError):
                 self.lister.soon()
             delay = self._wakes.failed(key, time.monotonic())
-            level = logging.DEBUG if isinstance(error, ChangedError | LeftoverError) else logging.WARNING
+            # These settle by themselves, as a rule; a leftover that something holds is to be seen.
+            settles = isinstance(error, ChangedError | LeftoverError) and delay < _LONG_S
+            level = logging.DEBUG if settles else logging.WARNING
             log.log(level, "reconcile.again key=%s in_s=%.1f error=%s", key, delay, error)
             return False
         except Exception:
