@@ -221,6 +221,7 @@ class TestOnAnImageThatHoldsVllm:
             versions = json.loads(worker.run("python", "-c", VERSIONS))
             words = worker.run(*worker.config["Entrypoint"], "--help")
             left = [worker.inner(path) for path in worker.paths() if LEFT_BEHIND.match(worker.inner(path))]
+            licence = (worker.files / "licenses" / "LICENSE").read_text()
         finally:
             buildah("rm", worker.name)
         assert versions["prometheus-client"] == THEIRS
@@ -230,6 +231,9 @@ class TestOnAnImageThatHoldsVllm:
         assert [path for path in left if "apt" not in path] == []
         assert worker.config["User"] == "65532:65532"
         assert not worker.config.get("Cmd"), "vLLM's own command is not ours"
+        assert "Apache License" in licence
+        named = {key.rpartition(".")[2] for key in worker.config["Labels"] if "opencontainers" in key}
+        assert named >= {"source", "licenses", "vendor", "title", "description", "version", "revision"}
 
     def test_another_vllm_than_ours_is_refused_by_name(self):
         with pytest.raises(CommandError, match=r"wants vllm==0\.32\.0.* and 0\.33\.0 is installed: choose a base"):
