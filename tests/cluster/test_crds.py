@@ -91,6 +91,16 @@ def messages_of(schema, path=()):
             yield from messages_of(part, (*path, name))
 
 
+def breaks(document, path):
+    """Whether the types find fault with a document at that place or below it, which having something there is not."""
+    try:
+        KINDS[document["kind"]].parse(document)
+    except ValidationError as error:
+        places = [["[]" if isinstance(part, int) else part for part in found["loc"]] for found in error.errors()]
+        return any(place[: len(path)] == list(path) for place in places)
+    return False
+
+
 def reaches(document, path):
     """Whether a document has something at that place."""
     if not path:
@@ -178,13 +188,14 @@ def test_what_may_change_and_what_may_not(crds, server, api_namespace, before, a
     assert says in said if says else said == ""
 
 
-def test_every_rule_is_tested():
-    tested = [(message, bad) for message, _, bad in RULES] + [(says, [after]) for _, after, says in CHANGES if says]
+def test_every_rule_is_tested_at_each_of_its_places():
+    tested = [(message, bad, breaks) for message, _, documents in RULES for bad in documents]
+    tested += [(says, after, reaches) for _, after, says in CHANGES if says]
     for definition in CRDS.values():
         kind = definition["spec"]["names"]["kind"]
         for path, message in messages_of(definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]):
-            broken = [bad for begin, documents in tested if message.startswith(begin) for bad in documents]
-            assert any(bad["kind"] == kind and reaches(bad, path) for bad in broken), (kind, path, message)
+            broken = [(bad, at) for begin, bad, at in tested if message.startswith(begin) and bad["kind"] == kind]
+            assert any(at(bad, path) for bad, at in broken), (kind, path, message)
 
 
 def test_scaling_sets_the_replicas(crds, api_namespace):

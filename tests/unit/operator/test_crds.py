@@ -91,8 +91,8 @@ def test_rules_are_in_the_schema():
     assert len(texts) >= 20
 
 
-#: What is wrong, a colon, and what to do; or what is wanted, where that says it.
-REMEDY = r": \w.{5,}$|^set exactly one of |^must lie between |, so leave "
+#: What is wrong, and then what to do, as an order; of a range the bounds are the remedy. A reason is none.
+REMEDY = r"(^|: |, so )(choose|delete|keep|leave|lower|name|raise|set|use) |^must lie between "
 
 
 def test_every_rule_says_what_to_do(schema):
