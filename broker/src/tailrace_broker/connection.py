@@ -87,7 +87,8 @@ class _Dialing:
         password = _password(self._password_file)
         try:
             # With reconnects without end the library makes the first connection without end, too.
-            await asyncio.wait_for(self._connect(password, on_reconnect, on_disconnect), limit)
+            async with asyncio.timeout(limit):
+                await self._connect(password, on_reconnect, on_disconnect)
         except (NatsError, OSError, TimeoutError) as error:
             self._reason = self._reason or str(error) or type(error).__name__
             raise TailraceError(ErrorCode.BROKER_UNAVAILABLE, self._explanation()) from error
@@ -166,7 +167,8 @@ async def close(*clients: Client | None) -> None:
         if client is None or client.is_closed:
             continue
         try:
-            await asyncio.wait_for(client.flush(1), 2) if client.is_connected else None
+            async with asyncio.timeout(2):
+                await client.flush(1) if client.is_connected else None
         except (NatsError, TimeoutError) as error:
             log.debug("broker.flush_failed error=%s", error)
         await client.close()

@@ -31,17 +31,18 @@ def operator_is_healthy() -> str:
 def broker_keeps_logs() -> str:
     """NATS lets the operator's user in, and its account has JetStream."""
     servers: list[str] = json.loads(os.environ["NATS_SERVERS"])
-    return asyncio.run(asyncio.wait_for(jetstream(servers, PASSWORD_FILE.read_text().strip()), 3 * TIMEOUT_S))
+    return asyncio.run(jetstream(servers, PASSWORD_FILE.read_text().strip()))
 
 
 async def jetstream(servers: list[str], password: str) -> str:
     """What JetStream says of the operator's account."""
-    client = await nats.connect(servers, user="operator", password=password, max_reconnect_attempts=2)
-    try:
-        account = await client.jetstream().account_info()
-        return f"the account has JetStream, with {account.streams} streams"
-    finally:
-        await client.close()
+    async with asyncio.timeout(3 * TIMEOUT_S):
+        client = await nats.connect(servers, user="operator", password=password, max_reconnect_attempts=2)
+        try:
+            account = await client.jetstream().account_info()
+            return f"the account has JetStream, with {account.streams} streams"
+        finally:
+            await client.close()
 
 
 def resources_are_served() -> str:

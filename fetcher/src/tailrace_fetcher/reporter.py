@@ -8,6 +8,7 @@ import time
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from tailrace_broker.connection import close, connect
+from tailrace_broker.tasks import end
 from tailrace_protocol import subjects
 from tailrace_protocol.errors import TailraceError
 from tailrace_protocol.fetch import FetchSettings
@@ -45,11 +46,10 @@ class Reporter:
         log.info("%s", self._progress.line())
         if self._settings.nats is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._connected.wait(), _LAST_S)
+                async with asyncio.timeout(_LAST_S):
+                    await self._connected.wait()
         await self._publish()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         await close(self._client)
 
     async def _connect(self, nats: NatsSettings) -> None:

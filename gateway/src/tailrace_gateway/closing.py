@@ -41,7 +41,8 @@ async def close_stream(hub: Hub, live: LiveStream, error: TailraceError) -> bool
 
 async def _wait_for_end(live: LiveStream) -> None:
     try:
-        await asyncio.wait_for(live.end_seen.wait(), _WORKER_ANSWERS_WITHIN_S)
+        async with asyncio.timeout(_WORKER_ANSWERS_WITHIN_S):
+            await live.end_seen.wait()
     except TimeoutError:
         log.info("stream.silent stream=%s attempt=%d", live.stream, live.attempt)
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from nats.aio.client import Client
 from tailrace_broker.connection import close, connect, connect_system
+from tailrace_broker.tasks import end
 from tailrace_broker.worker_reports import WorkerReports
 from tailrace_protocol import subjects
 from tailrace_protocol.errors import ErrorCode, TailraceError
@@ -97,8 +98,7 @@ class Gateway:
     async def stop(self) -> None:
         """End the duties and disconnect."""
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+            await end(self._running)
         if self._parts is not None:
             await self._parts.duties.stop()
         await close(*self._clients)

@@ -147,7 +147,8 @@ class Worker:
     async def _wait(self, stop: asyncio.Event) -> None:
         while not stop.is_set() and self._engine.healthy and not self._nc.is_closed:
             try:
-                await asyncio.wait_for(stop.wait(), _REPORT_EVERY_S)
+                async with asyncio.timeout(_REPORT_EVERY_S):
+                    await stop.wait()
             except TimeoutError:
                 continue
         if not stop.is_set():

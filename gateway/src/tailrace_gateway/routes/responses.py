@@ -105,7 +105,8 @@ async def hold_for_refusal(service: Service, live: LiveStream, listener: Listene
     """
     try:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(live.first_sign.wait(), _HOLD_S)
+            async with asyncio.timeout(_HOLD_S):
+                await live.first_sign.wait()
         if live.ended is not None and live.started is None and live.ended.error is not None:
             raise failure_of(live.ended)
     except BaseException:

@@ -12,6 +12,7 @@ from typing import Any
 import kopf
 from prometheus_client import start_http_server
 from pythonjsonlogger.json import JsonFormatter
+from tailrace_broker.tasks import end
 
 from tailrace_operator.apply.kubernetes import connected
 from tailrace_operator.controller.handlers import kopf_settings, register
@@ -67,7 +68,8 @@ async def _until_told(stop: asyncio.Event) -> None:
     while not stop.is_set():
         _stop_on_signals(stop)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _TAKE_BACK_S)
+            async with asyncio.timeout(_TAKE_BACK_S):
+                await stop.wait()
 
 
 async def _first_of(*parts: Any) -> None:
@@ -78,9 +80,7 @@ async def _first_of(*parts: Any) -> None:
             if not task.cancelled():  # kopf cancels what it finds running when it is told to stop.
                 task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*tasks)
 
 
 async def _main(settings: OperatorSettings) -> None:

@@ -56,7 +56,8 @@ class BrokerLink:
     async def first_try(self) -> None:
         """Wait until the first connection stands or has failed for a while: a start must not look like an outage."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._tried.wait(), _FIRST_TRY_S)
+            async with asyncio.timeout(_FIRST_TRY_S):
+                await self._tried.wait()
 
     async def run(self) -> None:
         """Keep a connection until cancelled: one that ended for good is followed by another."""

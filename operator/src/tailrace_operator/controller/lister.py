@@ -59,7 +59,8 @@ class Lister:
         """List every `every_s` seconds, and soon after `soon`, until cancelled; have everybody looked at meanwhile."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), every_s)
+                async with asyncio.timeout(every_s):
+                    await self._soon.wait()
             await asyncio.sleep(_RETRY_S if self._soon.is_set() else 0)
             self._soon.clear()
             self._anew()

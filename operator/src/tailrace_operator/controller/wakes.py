@@ -64,7 +64,8 @@ class Wakes(Generic[K]):
             self._changed.clear()
             delay = self._later[0][0] - loop.time() if self._later else None
             try:
-                await asyncio.wait_for(self._changed.wait(), delay)
+                async with asyncio.timeout(delay):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

@@ -128,7 +128,8 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
-                return await asyncio.wait_for(self.wait(), self.program.stop_within_s)
+                async with asyncio.timeout(self.program.stop_within_s):
+                    return await self.wait()
         return await self.kill()
 
     def kill_now(self) -> None:
@@ -139,7 +140,8 @@ class Child:
     async def kill(self) -> int:
         """Kill it and its group at once."""
         self.kill_now()
-        return await asyncio.wait_for(self.wait(), _KILL_PATIENCE_S)
+        async with asyncio.timeout(_KILL_PATIENCE_S):
+            return await self.wait()
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -8,6 +8,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from tailrace_broker.connection import close, connect
+from tailrace_broker.tasks import end
 from tailrace_protocol.reports import decode_worker_report
 from tailrace_protocol.subjects import ALL_WORKER_REPORTS
 from tailrace_protocol.wire import MalformedMessageError
@@ -90,9 +91,7 @@ class LocalStack:
         try:
             await asyncio.gather(*(supervised.stop() for supervised in (*self.gateways, *self.workers)))
         finally:
-            for watch in self._watches:
-                watch.cancel()
-            await asyncio.gather(*self._watches, return_exceptions=True)
+            await end(*self._watches)
             await close(self._connection)
             await self.broker.stop()
             self._resources.close()

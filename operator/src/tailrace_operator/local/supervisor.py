@@ -72,7 +72,8 @@ class Supervised:
             delay = restart_delay_s(crashes)
             self._say(f"{self.program.name} {ended(code)}; starting it again {after(delay)} (log: {self.program.log})")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), delay)
+                async with asyncio.timeout(delay):
+                    await self._stopping.wait()
             if self._stopping.is_set():
                 return
             await self._start_again()

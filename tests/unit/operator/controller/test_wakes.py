@@ -142,3 +142,18 @@ async def test_its_length_counts_what_is_due_or_looked_at(wakes: Wakes[str]) -> 
     assert len(wakes) == 2
     wakes.done("a")
     assert len(wakes) == 1
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_who_is_told_to_stop_in_the_moment_of_a_wake_stops(wakes: Wakes[str], turns: int) -> None:
+    wakes.wake_in("later", 60, now())
+    waiting = [asyncio.create_task(wakes.take()) for _ in range(4)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    wakes.wake("a")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    ended = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    assert all(result == "a" or isinstance(result, asyncio.CancelledError) for result in ended), ended
