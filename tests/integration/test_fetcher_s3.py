@@ -6,7 +6,7 @@ import logging
 import os
 
 import pytest
-from fetching import FetcherProcess, content, fetch, settings, until
+from fetching import FetcherProcess, content, fetch, largest, settings, until
 from s3_server import KEY, KEY_ID, running_s3
 from tailrace_fetcher.failure import FetchError
 from tailrace_protocol.fetch import S3Source
@@ -101,18 +101,21 @@ async def test_an_etag_that_is_no_checksum_is_not_taken_for_one(s3, target, capl
 
 async def test_a_download_goes_on_after_a_kill(s3, target, tmp_path):
     env = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": KEY}
-    part = target.parent / "m.partial" / ".tailrace-parts"
+    parts = target.parent / "m.partial" / ".tailrace-parts"
+    large = os.urandom(12 * PART)  # Large enough to be seen half done.
+    s3.put_in_parts("llm/a/large.safetensors", large, PART)
     first = FetcherProcess(settings(target, source(s3)), tmp_path / "first", env)
-    await asyncio.to_thread(
-        until, lambda: any(file.stat().st_size > PART for file in part.glob("*")), what="the first part"
-    )
-    first.kill()
+    try:
+        await asyncio.to_thread(until, lambda: largest(parts) > PART, what="the first part")
+    finally:
+        first.kill()
+    assert not target.exists()
     again = FetcherProcess(settings(target, source(s3)), tmp_path / "second", env)
     try:
         assert await asyncio.to_thread(again.wait) == 0
     finally:
         again.close()
-    assert content(target) == FILES
+    assert content(target) == {**FILES, "large.safetensors": large}
     for secret in (KEY, "X-Amz-Signature"):
         assert secret not in first.log + again.log
 

@@ -1,5 +1,6 @@
 """Running the fetcher in tests: inside the test, or as the process that a pod runs."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -110,3 +111,12 @@ def until(true: Callable[[], bool], seconds: float = 20, *, what: str = "it") ->
     while not true():
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
         time.sleep(0.02)
+
+
+def largest(folder: Path) -> int:
+    """The bytes of the largest file in a folder in which files come and go; 0 without any."""
+    sizes = [0]
+    for file in folder.glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            sizes.append(file.stat().st_size)
+    return max(sizes)

@@ -30,6 +30,7 @@ from tailrace_protocol.settings import (
 from tailrace_protocol.wire import encode
 
 PATIENCE_S = 30.0
+DRAIN_S = 2.0
 
 
 def free_port() -> int:
@@ -62,10 +63,14 @@ class Process:
         self.popen.kill()
         self.popen.wait(10)
 
-    def stop(self) -> int:
+    def tell_to_stop(self) -> None:
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGCONT)
             self.popen.terminate()
+
+    def stop(self) -> int:
+        if self.popen.poll() is None:
+            self.tell_to_stop()
             try:
                 self.popen.wait(20)
             except subprocess.TimeoutExpired:
@@ -191,8 +196,14 @@ class Stack:
             await asyncio.sleep(0.02)
 
     def stop(self) -> None:
-        for process in reversed(self.processes):
-            process.stop()
+        """End all at once; who would still finish streams that are nobody's concern any more is killed."""
+        for process in self.processes:
+            process.tell_to_stop()
+        deadline = time.monotonic() + DRAIN_S
+        while time.monotonic() < deadline and any(process.popen.poll() is None for process in self.processes):
+            time.sleep(0.02)
+        for process in self.processes:
+            process.kill()
 
     def refused_rights(self) -> list[str]:
         """What the broker did not let the parts do. Nothing, in any test: a part's rights hold all that it does."""

@@ -87,13 +87,15 @@ class Catalog:
 
     async def _follow(self, js: JetStreamContext) -> None:
         bucket = await js.key_value(MODELS_BUCKET)
+        is_empty = (await bucket.status()).values == 0
         watcher = await bucket.watchall()
         while True:
             try:
                 entry = await watcher.updates(timeout=5)  # type: ignore[no-untyped-call]
             except TimeoutError:
                 continue
-            if entry is None:
-                self.synced = True
-            else:
+            if entry is not None:
                 self.put(entry.key, None if entry.operation in (KV_DEL, KV_PURGE) else entry.value)
+            # That nothing more is to come is not believed of a bucket with something in it: the client says so, too,
+            # when the first entries are on their way to it.
+            self.synced = self.synced or (is_empty if entry is None else entry.delta == 0)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nats.js import JetStreamContext, api
-from nats.js.errors import APIError, NoKeysError, NotFoundError
+from nats.js.errors import APIError, NotFoundError
+from nats.js.kv import KeyValue
 from tailrace_protocol.subjects import MODELS_BUCKET, ModelKey, log_stream, queue_stream
 
 from tailrace_operator.render.objects import (
@@ -68,12 +69,18 @@ async def apply_objects(jetstream: JetStreamContext, objects: BrokerObjects) -> 
 
 
 async def served_models(jetstream: JetStreamContext) -> set[ModelKey]:
-    """The models that have an entry on the broker."""
+    """The models that have an entry on the broker.
+
+    The client's own list of keys is of no use: it takes entries that are on their way to it for none.
+    """
+    prefix = f"$KV.{MODELS_BUCKET}."
     try:
-        keys = await (await jetstream.key_value(MODELS_BUCKET)).keys()
-    except (NoKeysError, NotFoundError):
+        found = await jetstream.stream_info(f"KV_{MODELS_BUCKET}", subjects_filter=f"{prefix}>")
+    except NotFoundError:
         return set()
-    return {ModelKey(*key.split(".", 1)) for key in keys}
+    bucket = await jetstream.key_value(MODELS_BUCKET)
+    keys = [subject.removeprefix(prefix) for subject in found.state.subjects or ()]
+    return {ModelKey(*key.split(".", 1)) for key in keys if await _value(bucket, key) is not None}
 
 
 async def remove_model(jetstream: JetStreamContext, model: ModelKey) -> None:
@@ -185,14 +192,19 @@ async def _bucket(jetstream: JetStreamContext, bucket: BucketObject) -> Change:
 async def _entry(jetstream: JetStreamContext, entry: EntryObject) -> Change:
     name = f"{entry.bucket}/{entry.key}"
     values = await jetstream.key_value(entry.bucket)
-    try:
-        present = (await values.get(entry.key)).value
-    except NotFoundError:
-        present = None
+    present = await _value(values, entry.key)
     if present == entry.value:
         return Change(name, "unchanged")
     await values.put(entry.key, entry.value)
     return Change(name, "created" if present is None else "updated")
+
+
+async def _value(bucket: KeyValue, key: str) -> bytes | None:
+    """What stands under a key; `None` if that is nothing, or was deleted."""
+    try:
+        return (await bucket.get(key)).value
+    except NotFoundError:
+        return None
 
 
 def _is_longer(present: Any, wanted: Any) -> bool:
