@@ -37,7 +37,7 @@ test: env ## Run all tests
 	@mkdir -p .tailrace; \
 	 setsid nice $(HARNESS) build >.tailrace/harness-build.log 2>&1 & ahead=$$!; \
 	 trap 'kill -- -$$ahead 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
-	 $(MAKE) --no-print-directory check chart integration engine system sdk test-cluster
+	 $(MAKE) --no-print-directory check chart model integration engine system sdk test-cluster
 
 check: env lint types layers crds-current docs-current unit ## Lint, format, types, layers, generated files and unit tests (< 2 min)
 

@@ -9,7 +9,7 @@ import asyncio
 import functools
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,8 +18,8 @@ import nats as nats_client
 import pytest
 from harness.cluster import Cluster
 from nats.js import JetStreamContext
-from nats.js.errors import KeyDeletedError, NotFoundError
 from operator_stack import Nats, eventually, install_crds, passing_namespace, simulated
+from tailrace_operator.apply.broker import served_models
 from tailrace_operator.apply.kubernetes import KubernetesApi, connected
 from tailrace_operator.controller.operator import Operator
 from tailrace_operator.controller.settings import OperatorSettings
@@ -211,14 +211,10 @@ async def at_broker(nats: Nats, namespace: str) -> dict[str, Any]:
 
 
 async def _entries(jetstream: JetStreamContext) -> dict[str, Any]:
-    """Not by the client's list of keys, which takes entries that are on their way to it for none."""
-    prefix, values = f"$KV.{MODELS_BUCKET}.", {}
-    with suppress(NotFoundError):
-        found = await jetstream.stream_info(f"KV_{MODELS_BUCKET}", subjects_filter=f"{prefix}>")
+    values = {}
+    for key in map(str, await served_models(jetstream)):
         bucket = await jetstream.key_value(MODELS_BUCKET)
-        for key in (subject.removeprefix(prefix) for subject in found.state.subjects or ()):
-            with suppress(KeyDeletedError):
-                values[key] = json.loads((await bucket.get(key)).value or b"")
+        values[key] = json.loads((await bucket.get(key)).value or b"")
     return {key: {**value, "created": "at some time"} for key, value in values.items()}
 
 

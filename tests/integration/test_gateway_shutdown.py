@@ -53,7 +53,8 @@ async def test_a_killed_gateway_costs_its_clients_a_reconnect_and_no_token(stack
 
 
 async def test_a_client_that_does_not_read_costs_little_memory_and_gets_everything_later(stack, client):
-    await stack.worker(tokens_per_s=20_000, capacity=8)
+    # A pace that a gateway keeps up with on a busy machine, too: what waits for it to read is not meant here.
+    await stack.worker(tokens_per_s=10_000, capacity=8)
     gateway = await stack.gateway(max_unsent_bytes=64 * 1024)
     body = b'{"model":"sim","messages":[{"role":"user","content":"x"}],"stream":true,"max_tokens":60000}'
     request = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(
@@ -67,7 +68,7 @@ async def test_a_client_that_does_not_read_costs_little_memory_and_gets_everythi
     stalled.connect(("127.0.0.1", gateway.port))
     stalled.setblocking(False)
     await loop.sock_sendall(stalled, request + body)
-    await asyncio.sleep(6)
+    await asyncio.sleep(8)
     held = process.memory_info().rss - before
     received, start = b"", time.monotonic()
     while not received.endswith(b"0\r\n\r\n") and time.monotonic() - start < 90:
@@ -80,4 +81,4 @@ async def test_a_client_that_does_not_read_costs_little_memory_and_gets_everythi
     assert b"data: [DONE]" in received
     assert b'"error"' not in received
     # 60,000 events are some 14 MB: a gateway that kept them for the client would show it.
-    assert held < 11 * 1024 * 1024
+    assert held < 8 * 1024 * 1024

@@ -69,13 +69,11 @@ class Process:
             self.popen.terminate()
 
     def stop(self) -> int:
-        if self.popen.poll() is None:
-            self.tell_to_stop()
-            try:
-                self.popen.wait(20)
-            except subprocess.TimeoutExpired:
-                self.popen.kill()
-                self.popen.wait(10)
+        self.tell_to_stop()
+        try:
+            self.popen.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
         return self.popen.returncode
 
     @property

@@ -153,6 +153,7 @@ class VolumeLock:
 
 
 async def _end(*tasks: "asyncio.Future[Any]") -> None:
+    """Told once, unlike by `tailrace_broker.tasks.end`: told again, `in_thread` would not wait for its thread."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,5 +1,8 @@
 """Which models a gateway serves: its namespace's, those that name it, for as long as they exist."""
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
 from tailrace_gateway.catalog import Catalog
 from tailrace_protocol.errors import ErrorCode, TailraceError
@@ -86,3 +89,50 @@ def test_an_adapter_is_reached_through_its_model(catalog):
     assert catalog.get("b").name == "b", "a model's own name comes first"
     with pytest.raises(TailraceError, match="served: a, b, sql"):
         catalog.get("legal")
+
+
+class Broker:
+    """A bucket whose watch tells what it is given; `values`: how much the bucket holds."""
+
+    def __init__(self, values, told):
+        self._values, self._told = values, iter(told)
+
+    async def key_value(self, name):
+        return self
+
+    async def status(self):
+        return SimpleNamespace(values=self._values)
+
+    async def watchall(self):
+        return self
+
+    async def updates(self, timeout):
+        for told in self._told:
+            return told
+        raise EndError
+
+
+class EndError(Exception):
+    pass
+
+
+def entry(name, to_come):
+    value = encode(ModelSettings("prod", name))
+    return SimpleNamespace(key=f"prod.{name}", value=value, operation=None, delta=to_come)
+
+
+@pytest.mark.parametrize(
+    ("values", "told", "synced"),
+    [
+        (0, [], False),
+        (0, [None], True),
+        (2, [None], False),
+        (2, [None, entry("a", 1)], False),
+        (2, [None, entry("a", 1), entry("b", 0)], True),
+        (2, [entry("a", 1), entry("b", 0), None], True),
+    ],
+)
+async def test_it_knows_all_when_nothing_is_on_its_way_whatever_the_client_says(catalog, values, told, synced):
+    with pytest.raises(EndError):
+        await asyncio.wait_for(catalog.watch(Broker(values, told)), 5)
+    assert catalog.synced is synced

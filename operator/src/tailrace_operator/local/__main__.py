@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
 from nats.errors import Error as NatsError
+from tailrace_broker.tasks import end
 from tailrace_protocol.errors import TailraceError
 
 from tailrace_operator.apply.broker import BrokerRefusedError
@@ -59,11 +60,9 @@ async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> Non
     try:
         await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (doing, stopping):
-            task.cancel()
-        results = await asyncio.gather(doing, stopping, return_exceptions=True)
-    if isinstance(results[0], Exception):
-        raise results[0]
+        await end(doing, stopping)
+    if not doing.cancelled():
+        doing.result()
 
 
 def _shown(path: Path) -> str:
