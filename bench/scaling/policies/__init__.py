@@ -1,0 +1,34 @@
+"""The policies that are compared, each swept over its own target utilisation."""
+
+from collections.abc import Callable, Sequence
+
+from bench.scaling.autoscaler import Autoscaler
+from bench.scaling.policies.hpa import HpaUtilization, KedaHpa
+from bench.scaling.policies.knative import KnativeKpa
+from bench.scaling.policies.kubeai import KubeAi
+from bench.scaling.policies.oracle import Oracle
+from bench.scaling.policies.tailrace import Tailrace
+from bench.scaling.request import Request
+
+#: Makes a policy for a setting, a worker's slots, and what only the oracle looks at: the requests and the cold start.
+Maker = Callable[[float, int, Sequence[Request], float], Autoscaler]
+
+MAKERS: dict[str, Maker] = {
+    "tailrace": lambda setting, slots, _requests, _cold: Tailrace(setting, slots),
+    "knative-kpa": lambda setting, slots, _requests, _cold: KnativeKpa(setting, slots),
+    "kubeai": lambda setting, slots, _requests, _cold: KubeAi(setting, slots),
+    "keda-hpa": lambda setting, slots, _requests, _cold: KedaHpa(setting, slots),
+    "hpa-utilization": lambda setting, _slots, _requests, _cold: HpaUtilization(setting),
+    "oracle": Oracle,
+}
+
+_CONCURRENCY = (0.3, 0.5, 0.7, 0.85, 1.0, 1.5)
+SETTINGS: dict[str, tuple[float, ...]] = {
+    "tailrace": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5),
+    "knative-kpa": _CONCURRENCY,
+    "kubeai": _CONCURRENCY,
+    "keda-hpa": _CONCURRENCY,
+    # The share of busy slots cannot exceed 1, so a target of 1 would never add a worker.
+    "hpa-utilization": (0.3, 0.5, 0.7, 0.8, 0.9),
+    "oracle": (0.6, 0.7, 0.8, 0.9, 1.0),
+}

@@ -1,0 +1,11 @@
+"""How many workers a model needs: pure decisions from what the broker and the workers tell.
+
+`decide` is the whole of it. It takes the clock as an argument and gives back its reason in words and the state that the
+next decision starts from, so that a simulation drives the same code as a cluster.
+"""
+
+from tailrace_operator.scaling.decide import Decision, State, decide
+from tailrace_operator.scaling.policy import Policy
+from tailrace_operator.scaling.sample import Sample
+
+__all__ = ["Decision", "Policy", "Sample", "State", "decide"]
