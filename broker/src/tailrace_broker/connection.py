@@ -121,7 +121,7 @@ class _Dialing:
         if self._made:
             self._tell(f"error={type(error).__name__} detail={error}")
         else:
-            self._be_patient(str(error) or type(error).__name__)
+            self._be_patient(error)
         if not self._client.is_connected:
             with contextlib.suppress(TailraceError):
                 self._client.options["password"] = _password(self._password_file)
@@ -133,16 +133,22 @@ class _Dialing:
             self._told, self._told_at = trouble, now
             log.warning("broker.error %s", trouble)
 
-    def _be_patient(self, reason: str) -> None:
+    def _be_patient(self, error: Exception) -> None:
         options = self._client.options
         options["reconnect_time_wait"] = min(options["reconnect_time_wait"] * _PATIENCE, _LONGEST_PAUSE_S)
-        if reason != self._reason:
+        # A server that refuses hangs up at once, sometimes before its reason was read: that is no other trouble.
+        hung_up = self._is_refused() and isinstance(error, ConnectionResetError)
+        reason = str(error) or type(error).__name__
+        if reason != self._reason and not hung_up:
             self._reason = reason
             log.warning("broker.waiting reason=%s", self._explanation())
 
+    def _is_refused(self) -> bool:
+        return "authorization" in self._reason.lower()
+
     def _explanation(self) -> str:
         servers = ", ".join(self._settings.servers)
-        if "authorization" in self._reason.lower():
+        if self._is_refused():
             return (
                 f"the NATS server at {servers} refuses the user {self._user!r}: "
                 "check that its password is the one that the server knows"
