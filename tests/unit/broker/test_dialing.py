@@ -46,7 +46,8 @@ async def test_a_refusal_is_still_the_reason_when_the_next_one_is_a_reset():
 
 async def test_a_server_that_only_hangs_up_refuses_nobody():
     reason = await _reason(_reset)
-    assert "refuses" not in reason and "reset" in reason
+    assert "refuses" not in reason
+    assert "reset" in reason
 
 
 async def test_a_refusal_that_comes_after_a_reset_is_the_reason():

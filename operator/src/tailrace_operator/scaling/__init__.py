@@ -4,8 +4,10 @@
 next decision starts from, so that a simulation drives the same code as a cluster.
 """
 
-from tailrace_operator.scaling.decide import Decision, State, decide
+from tailrace_operator.scaling.decision import Decision, State, decide
+from tailrace_operator.scaling.pace import Pace
 from tailrace_operator.scaling.policy import Policy
 from tailrace_operator.scaling.sample import Sample
+from tailrace_operator.scaling.schedule import Scheduled
 
-__all__ = ["Decision", "Policy", "Sample", "State", "decide"]
+__all__ = ["Decision", "Pace", "Policy", "Sample", "Scheduled", "State", "decide"]

@@ -47,7 +47,7 @@ def _for_backlog(offered: float, service_s: float, sample: Sample, policy: Polic
     """Workers so that the queue is empty one horizon after those that were asked for serve; 0 if it will be anyway."""
     if not sample.queued:
         return 0
-    horizon_s = max(sample.start_s, _SHORTEST_HORIZON_S)
+    horizon_s = max(sample.start_s, _SHORTEST_HORIZON_S) / policy.eagerness
     left = sample.queued * service_s + (offered - sample.workers * policy.slots) * horizon_s
     if left <= 0:
         return 0
@@ -55,7 +55,7 @@ def _for_backlog(offered: float, service_s: float, sample: Sample, policy: Polic
 
 
 def _workers(streams: float, policy: Policy) -> int:
-    return ceil(streams / policy.streams_per_worker - _EPSILON)
+    return max(0, ceil(streams / policy.streams_per_worker - policy.tolerance - _EPSILON))
 
 
 def _stable_window_s(sample: Sample) -> float:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 #: Pauses that are remembered: enough for a distribution, few enough to forget last week's.
 _REMEMBERED = 32
-#: Without past pauses, this share of a cold start's worth is waited.
+#: This share of a cold start's worth is waited whatever the past was, and less of it once the past is known.
 _BLIND_SHARE = 0.5
+_SEEING_SHARE = 0.1
+_ENOUGH_PAUSES = 8
 #: Shorter pauses are the grain of looking once a second.
 _SHORTEST_PAUSE_S = 1.5
-#: A cold start also costs a rollout of pods and a client's patience, however quick it is.
-_LEAST_START_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,11 @@ class Level:
         return Level(now, (*self.pauses_s, pause_s)[-_REMEMBERED:])
 
 
-def worth_s(patience: float, start_s: float) -> float:
-    """Seconds of idling that one cold start of `start_s` is worth."""
-    return patience * max(start_s, _LEAST_START_S)
-
-
 def is_kept(level: Level, now: float, worth_s: float) -> bool:
-    """Whether to keep the idle worker of this level."""
+    """Whether to keep the idle worker of this level, a cold start of which is worth so many seconds of idling."""
     idle_s = now - level.needed_at
-    return idle_s < _BLIND_SHARE * worth_s or _pays(level.pauses_s, idle_s, worth_s)
+    least = _BLIND_SHARE if len(level.pauses_s) < _ENOUGH_PAUSES else _SEEING_SHARE
+    return idle_s < least * worth_s or _pays(level.pauses_s, idle_s, worth_s)
 
 
 def _pays(pauses_s: Sequence[float], idle_s: float, worth_s: float) -> bool:

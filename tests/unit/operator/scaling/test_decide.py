@@ -6,7 +6,7 @@ from math import ceil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tailrace_operator.scaling import Policy, Sample, State, decide
+from tailrace_operator.scaling import Pace, Policy, Sample, Scheduled, State, decide
 
 POLICY = Policy(slots=8)
 
@@ -47,8 +47,28 @@ class Run:
 def test_nobody_could_look_so_the_size_stays():
     state = State.at_start(0.0, 5)
     decision = decide(1_000.0, [], state, POLICY)
-    assert (decision.size, decision.state) == (5, state)
+    assert (decision.size, decision.state.levels, decision.state.history) == (5, state.levels, state.history)
     assert "no data" in decision.reason
+
+
+def test_what_the_admin_asks_holds_without_data_too():
+    assert decide(1_000.0, [], State.at_start(0.0, 5), replace(POLICY, min_workers=7)).size == 7
+    assert decide(1_000.0, [], State.at_start(0.0, 5), replace(POLICY, max_workers=2)).size == 2
+
+
+def test_a_minute_that_nobody_looked_at_is_no_pause():
+    """The broker is away for a minute: what was idle before is idle for no longer afterwards."""
+    run = Run(policy=replace(POLICY, zero_grace_s=30.0))
+    run.load(120, streams=16)
+    run.load(10, streams=0)
+    run.now += 60
+    run.load(1, streams=16)
+    assert 0 < max(pause for level in run.state.levels for pause in level.pauses_s) <= 11
+    run.load(10, streams=0)
+    run.now += 60
+    run.load(19, streams=0)
+    assert run.sizes[-1] >= 1
+    assert run.load(2, streams=0).size == 0
 
 
 def test_the_first_request_at_zero_asks_for_a_worker_at_once():
@@ -59,31 +79,57 @@ def test_the_first_request_at_zero_asks_for_a_worker_at_once():
 
 def test_a_restart_takes_no_worker_away_before_it_has_looked_for_a_while():
     run = Run(size=5)
-    run.load(20, streams=0)
-    assert run.sizes == [5] * 20
+    run.load(59, streams=0)
+    assert run.sizes == [5] * 59
+    assert "none goes before 60 s" in run.decision.reason
+    run.load(120, streams=0)
+    assert run.sizes[-1] < 5
 
 
-@pytest.mark.parametrize(("streams", "workers"), [(1, 1), (6, 1), (7, 2), (12, 2), (13, 3), (64, 10)])
-def test_a_steady_load_gets_workers_for_its_streams_at_the_target(streams, workers):
+@pytest.mark.parametrize(("streams", "workers"), [(1, 1), (8, 1), (9, 2), (16, 2), (17, 3), (64, 8)])
+def test_a_steady_load_gets_workers_for_its_streams(streams, workers):
     assert Run().load(300, streams).size == workers
+
+
+@pytest.mark.parametrize(("streams", "workers"), [(4, 1), (5, 2), (64, 16)])
+def test_a_worker_carries_no_more_than_keeps_its_inter_token_latency(streams, workers):
+    assert Run(policy=replace(POLICY, target_streams=4)).load(300, streams).size == workers
+
+
+@pytest.mark.parametrize(("streams", "workers"), [(16, 2), (17, 2), (18, 3)])
+def test_a_load_within_the_tolerance_asks_for_nobody(streams, workers):
+    assert Run(policy=replace(POLICY, tolerance=0.2)).load(300, streams).size == workers
 
 
 def test_five_minutes_at_half_the_load_release_what_is_too_much_and_nothing_else():
     run = Run()
     run.load(600, streams=48)
-    assert run.sizes[-1] == 8
+    assert run.sizes[-1] == 6
     run.load(300, streams=24)
-    assert run.sizes[-1] == 4
-    assert min(run.sizes[600:]) == 4
+    assert run.sizes[-1] == 3
+    assert min(run.sizes[600:]) == 3
 
 
 def test_after_the_load_ends_the_model_goes_to_zero_within_its_grace():
     run = Run(policy=replace(POLICY, zero_grace_s=20.0))
     run.load(300, streams=12)
     run.load(19, streams=0)
-    assert run.sizes[-1] == 2, "not before"
+    assert run.sizes[-1] >= 1, "not before"
     assert run.load(1, streams=0).size == 0
     assert "nothing in flight for 20 s" in run.decision.reason
+
+
+def test_a_long_grace_keeps_one_worker_to_its_end_and_says_so():
+    run = Run(policy=replace(POLICY, zero_grace_s=2_000.0))
+    run.load(300, streams=12)
+    run.load(1_999, streams=0)
+    assert run.sizes[-1] == 1
+    assert "zeroGracePeriod is 2000 s" in run.decision.reason
+    assert run.load(1, streams=0).size == 0
+
+
+def test_a_grace_starts_no_worker_for_a_model_at_zero():
+    assert Run(policy=replace(POLICY, zero_grace_s=2_000.0)).load(10, streams=0).size == 0
 
 
 def test_a_queue_that_the_starting_workers_will_have_emptied_asks_for_no_more():
@@ -101,15 +147,15 @@ def test_a_queue_that_they_will_not_have_emptied_asks_for_more_and_says_why():
     run.accepted += 100
     decision = run.load(60, streams=8, queued=100, ready=1)
     # 100 requests of a minute each, over what one worker is meant to serve in the 90 s that it takes to start.
-    assert decision.size == 1 + ceil(100 * 60 / (6.4 * 90))
+    assert decision.size == 1 + ceil(100 * 60 / (8 * 90))
     assert "100 requests wait longer than a worker takes to start" in decision.reason
 
 
 def test_a_pause_that_comes_again_and_again_is_waited_out():
-    policy = replace(POLICY, utilization=0.5)
+    policy = replace(POLICY, utilization=0.7)
     run = Run(policy=policy)
     for _ in range(12):
-        run.load(60, streams=6)
+        run.load(60, streams=12)
         run.load(200, streams=0)
     assert min(run.sizes[-200:]) == 2
     assert "wanted again" in run.decision.reason
@@ -117,7 +163,7 @@ def test_a_pause_that_comes_again_and_again_is_waited_out():
 
 def test_what_never_came_back_is_not_waited_for():
     run = Run()
-    run.load(60, streams=6)
+    run.load(90, streams=6)
     run.load(200, streams=0)
     assert run.sizes[-1] == 0
 
@@ -133,7 +179,58 @@ def test_limits_hold_and_are_told_by_their_fields_names():
 
 def test_a_lower_target_keeps_more_workers():
     at = {u: Run(policy=replace(POLICY, utilization=u)).load(300, streams=32).size for u in (0.4, 0.8, 1.0)}
-    assert at == {0.4: 10, 0.8: 5, 1.0: 4}
+    assert at == {0.4: 6, 0.8: 4, 1.0: 4}
+
+
+def test_a_size_rises_no_faster_than_its_pace():
+    run = Run(policy=replace(POLICY, up=Pace(workers=2, period_s=30.0)))
+    run.load(100, streams=80)
+    assert (run.sizes[0], run.sizes[28], run.sizes[45], run.sizes[75], run.sizes[-1]) == (2, 2, 4, 6, 8)
+    assert "no more than 2 workers in 30 s are added" in run.decision.reason
+
+
+def test_a_pace_in_percent_doubles_and_moves_even_from_zero():
+    run = Run(policy=replace(POLICY, up=Pace(percent=100, period_s=10.0)))
+    run.load(60, streams=80)
+    assert sorted(set(run.sizes)) == [1, 2, 4, 8, 10]
+
+
+def test_a_size_falls_no_faster_than_its_pace():
+    run = Run(policy=replace(POLICY, down=Pace(workers=1, period_s=60.0)))
+    run.load(300, streams=64)
+    run.load(600, streams=8)
+    falling = run.sizes[300:]
+    assert all(now - 1 <= later for now, later in zip(falling, falling[60:], strict=False))
+    assert sorted(set(falling)) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_size_falls_to_the_highest_of_the_delay():
+    run = Run(policy=replace(POLICY, scale_down_delay_s=300.0))
+    run.load(120, streams=64)
+    run.load(299, streams=8)
+    assert run.sizes[-1] == 8
+    assert "8 were right within the last 300 s" in run.decision.reason
+    run.load(60, streams=8)
+    assert run.sizes[-1] < 8
+
+
+NOON = 1_767_873_600.0  # a Thursday, 12:00 UTC
+
+
+@pytest.mark.parametrize(("at", "size"), [(NOON - 1, 0), (NOON, 3), (NOON + 3_599, 3), (NOON + 3_600, 0)])
+def test_a_scheduled_minimum_holds_from_its_start_to_its_end(at, size):
+    lunch = Scheduled("0 13 * * MON-FRI", "0 14 * * *", "Europe/Berlin", min_workers=3)
+    decision = decide(at, [sample(at, ready=0)], State.at_start(at, 0), replace(POLICY, schedule=(lunch,)))
+    assert decision.size == size
+    told = "the schedule from '0 13 * * MON-FRI' to '0 14 * * *' (Europe/Berlin) asks for 3"
+    assert (told in decision.reason) == (size == 3)
+
+
+def test_the_largest_of_two_schedules_holds_and_the_maximum_is_above_them():
+    lines = tuple(Scheduled("0 0 * * *", "59 23 * * *", "UTC", min_workers=number) for number in (2, 9, 4))
+    policy = replace(POLICY, schedule=lines, min_workers=3)
+    assert decide(NOON, [], State.at_start(NOON, 0), policy).size == 9
+    assert decide(NOON, [], State.at_start(NOON, 0), replace(policy, max_workers=5)).size == 5
 
 
 def test_a_clock_that_stands_still_or_a_look_told_twice_changes_nothing():
