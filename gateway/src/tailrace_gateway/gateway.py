@@ -8,23 +8,26 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from nats.aio.client import Client
 from tailrace_broker.connection import close, connect, connect_system
 from tailrace_broker.tasks import end
-from tailrace_broker.worker_reports import WorkerReports
 from tailrace_protocol import subjects
 from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.settings import GatewaySettings, ModelSettings
+from tailrace_protocol.subjects import ModelKey
 
 from tailrace_gateway.catalog import Catalog
+from tailrace_gateway.demand import Demand
 from tailrace_gateway.duties import Duties
 from tailrace_gateway.failover import Failover
 from tailrace_gateway.hub import Hub
 from tailrace_gateway.metrics import Metrics
+from tailrace_gateway.outlook import Outlook
 from tailrace_gateway.service import Service
 
 log = logging.getLogger("tailrace.gateway")
@@ -64,7 +67,7 @@ class Gateway:
         self.origin = subjects.random_token(8)
         self.metrics = Metrics()
         self.catalog = Catalog(settings.namespace, settings.gateway, self._end_streams_of)
-        self.reports = WorkerReports()
+        self.outlook = Outlook()
         self.draining = False
         self.door: Door | None = None
         self._parts: _Parts | None = None
@@ -131,9 +134,24 @@ class Gateway:
         if system is not None:
             self._clients.append(system)
             await failover.open(system, self.settings.nats.account)
-        await nc.subscribe(subjects.ALL_WORKER_REPORTS, cb=self.reports.on_message)
-        service = Service(self.settings, hub, self.catalog, self.metrics)
-        return _Parts(hub, service, Duties(hub, self.reports, self.settings.heartbeat_s), failover)
+        await nc.subscribe(subjects.ALL_WORKER_REPORTS, cb=self.outlook.workers.on_message)
+        await nc.subscribe(subjects.ALL_MODEL_REPORTS, cb=self.outlook.on_message)
+        demand = Demand(nc)
+        service = Service(self.settings, hub, self.catalog, self.metrics, self._waker(demand))
+        duties = Duties(hub, self.outlook, demand, self.settings.heartbeat_s, self._idle)
+        return _Parts(hub, service, duties, failover)
+
+    def _waker(self, demand: Demand) -> Callable[[ModelKey], Awaitable[None]]:
+        async def on_queued(model: ModelKey) -> None:
+            now = time.monotonic()
+            if not self.outlook.is_served(model, now):
+                await demand.call(model, now)
+
+        return on_queued
+
+    def _idle(self) -> int:
+        """Open connections that ask for nothing."""
+        return max(0, self.door.connections - self.door.open_responses) if self.door else 0
 
     async def _read_again(self) -> None:
         if self._parts is not None:

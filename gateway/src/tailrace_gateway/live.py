@@ -138,7 +138,17 @@ class LiveStream:
             return False
         return now - self.unwatched_since >= self.model.disconnect_grace_s
 
+    def waited_s(self, now: float) -> float:
+        """For how long the stream, if it is our own, waits for its first worker; 0 when it does not."""
+        waiting = self.own and self.started is None and self.ended is None
+        return now - self.accepted if waiting else 0.0
+
+    def log_only_readers(self) -> int:
+        """Readers for whom no engine works: of another gateway's stream, of one that has ended, and second ones."""
+        if not self.own or self.ended is not None:
+            return len(self.listeners)
+        return max(0, len(self.listeners) - 1)
+
     def queue_timed_out(self, now: float) -> bool:
         """Whether no worker took the request in time."""
-        waiting = self.own and self.started is None and self.ended is None
-        return waiting and now - self.accepted > self.model.queue_timeout_s
+        return self.waited_s(now) > self.model.queue_timeout_s

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -58,7 +58,15 @@ class Ticket:
 class Service:
     """What one gateway does."""
 
-    def __init__(self, settings: GatewaySettings, hub: Hub, catalog: Catalog, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        hub: Hub,
+        catalog: Catalog,
+        metrics: Metrics,
+        on_queued: Callable[[ModelKey], Awaitable[None]],
+    ) -> None:
+        self._on_queued = on_queued
         self.settings = settings
         self.hub = hub
         self.catalog = catalog
@@ -140,6 +148,7 @@ class Service:
             self.hub.forget(ticket.stream)
             raise
         self.metrics.accepted.labels(ticket.model.name, ticket.ask.kind).inc()
+        await self._on_queued(ticket.stream.key)
         return live
 
     async def _publish(self, request: Request, accepted: Accepted, live: LiveStream) -> None:

@@ -35,10 +35,17 @@ class Detached(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", t
     v: int = 1
 
 
-Control = Cancel | Superseded | Attached | Detached
+class Retire(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t", tag="retire"):
+    """To a worker: take nothing new and hand over what you have, for the next `lease_s` seconds; with 0, come back."""
+
+    lease_s: float
+    v: int = 1
+
+
+Control = Cancel | Superseded | Attached | Detached | Retire
 
 _decoder = msgspec.json.Decoder(Control)
-_KNOWN = tags(Cancel, Superseded, Attached, Detached)
+_KNOWN = tags(Cancel, Superseded, Attached, Detached, Retire)
 
 
 def decode_control(data: bytes) -> Control | None:

@@ -23,6 +23,7 @@ class ErrorCode(StrEnum):
     IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
     QUEUE_FULL = "queue_full"
     QUEUE_TIMEOUT = "queue_timeout"
+    NO_CAPACITY = "no_capacity"
     TOTAL_TIMEOUT = "total_timeout"
     WORKER_LOST = "worker_lost"
     ENGINE_FAILED = "engine_failed"
@@ -71,6 +72,7 @@ TABLE: dict[ErrorCode, ErrorPolicy] = {
         429, "RESOURCE_EXHAUSTED", "All workers are busy and the queue is full.", "rate_limit_error"
     ),
     ErrorCode.QUEUE_TIMEOUT: _retry(503, "UNAVAILABLE", "No worker became free within the queue timeout."),
+    ErrorCode.NO_CAPACITY: _retry(503, "UNAVAILABLE", "No worker can be started for this model now."),
     ErrorCode.TOTAL_TIMEOUT: _retry(504, "DEADLINE_EXCEEDED", "The answer was not complete within the total timeout."),
     ErrorCode.WORKER_LOST: _retry(
         503, "UNAVAILABLE", "Every worker that took this request was lost, or wrote nothing in time."

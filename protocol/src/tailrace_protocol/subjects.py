@@ -37,6 +37,8 @@ WORKER_CLIENT_PREFIX = "tailrace-worker-"
 ALL_WORKER_REPORTS = "tr.hb.worker.>"
 ALL_GATEWAY_REPORTS = "tr.hb.gateway.>"
 ALL_FETCH_REPORTS = "tr.hb.fetch.>"
+ALL_MODEL_REPORTS = "tr.hb.model.>"
+ALL_WAKES = "tr.wake.>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,11 @@ def control(stream: StreamId) -> str:
     return f"tr.ctl.{stream}"
 
 
+def worker_control(model: ModelKey, worker: str) -> str:
+    """Where the operator speaks to one worker. A stream's control has one token more, so they cannot be confused."""
+    return f"tr.ctl.{model}.{_name(worker)}"
+
+
 def controls_of_model(model: ModelKey) -> str:
     """All control messages of a model: what its workers listen to."""
     return f"tr.ctl.{model}.>"
@@ -174,6 +181,11 @@ def gateway_report(gateway: str) -> str:
 def fetch_report(model: ModelKey) -> str:
     """Where the leased report of a model's download is sent."""
     return f"tr.hb.fetch.{model}"
+
+
+def model_report(model: ModelKey) -> str:
+    """Where the operator tells those who wait for a model how far it is."""
+    return f"tr.hb.model.{model}"
 
 
 def wake(model: ModelKey) -> str:

@@ -112,6 +112,7 @@ V1: dict[str, Struct] = {
     "superseded": control.Superseded(attempt=3, v=1),
     "attached": control.Attached(gateway="g7k2", lease_s=5.0, v=1),
     "detached": control.Detached(gateway="g7k2", v=1),
+    "retire": control.Retire(lease_s=2.0, v=1),
     "worker-report": reports.WorkerReport(
         worker="smollm2-0",
         namespace="prod",
@@ -125,10 +126,37 @@ V1: dict[str, Struct] = {
     "worker-report-minimal": reports.WorkerReport(
         worker="w", namespace="n", model="m", state="ready", capacity=0, active=0, progress="", lease_s=2.0, v=1
     ),
+    "worker-report-load": reports.WorkerReport(
+        worker="w",
+        namespace="n",
+        model="m",
+        state="draining",
+        active=3,
+        pod="m-tailrace-5d9c-x2x7p",
+        oldest_s=61.5,
+        tokens_per_s=812.4,
+        inter_token_s=0.0197,
+        kv_use=0.43,
+        waiting=2,
+    ),
     "gateway-report": reports.GatewayReport(
         gateway="g7k2", connections=12, streams={"prod.smollm2": 9, "prod.other": 0}, lease_s=1.5
     ),
     "gateway-report-minimal": reports.GatewayReport(gateway="g", connections=0, streams={}, lease_s=2.0, v=1),
+    "gateway-report-kinds": reports.GatewayReport(
+        gateway="g", queued={"prod.smollm2": 4}, log_only=3, idle=5, pod="default-gateway-6c-4kq"
+    ),
+    "model-report": reports.ModelReport(
+        namespace="prod",
+        model="smollm2",
+        state="NoGPUFree",
+        detail="no node has 1 free GPU",
+        hopeless=True,
+        lease_s=4.0,
+    ),
+    "model-report-minimal": reports.ModelReport(
+        namespace="n", model="m", state="s", detail="", hopeless=False, lease_s=5.0, v=1
+    ),
     "model-settings": settings.ModelSettings(
         namespace="prod",
         name="smollm2",
@@ -353,6 +381,7 @@ def decoder(message: type[Struct]) -> Callable[[bytes], Struct | None]:
         requests.Request: requests.decode_request,
         reports.WorkerReport: reports.decode_worker_report,
         reports.GatewayReport: reports.decode_gateway_report,
+        reports.ModelReport: reports.decode_model_report,
         fetch.FetchReport: fetch.decode_fetch_report,
     }
     plain = msgspec.json.Decoder(message)

@@ -8,7 +8,7 @@ import pytest
 import tailrace_protocol
 
 NAMES = {
-    "control": "Attached Cancel Control Detached Superseded decode_control",
+    "control": "Attached Cancel Control Detached Retire Superseded decode_control",
     "errors": "ErrorBody ErrorCode ErrorPolicy TABLE TailraceError policy_of",
     "events": (
         "Accepted Checkpoint Delta Ended Event Outcome Positioned Started TokenGroup Usage decode_event"
@@ -19,18 +19,22 @@ NAMES = {
     ),
     "log": "EARLY_LIMIT LogCursor",
     "opening": "CHUNK_OBJECT opening",
-    "reports": "GatewayReport WorkerReport WorkerState decode_gateway_report decode_worker_report",
+    "reports": (
+        "GatewayReport ModelReport WorkerReport WorkerState decode_gateway_report decode_model_report"
+        " decode_worker_report"
+    ),
     "requests": "Kind Request decode_request",
     "settings": (
         "ChunkingSettings GatewaySettings ModelSettings NatsSettings OnDisconnect SimulatedSettings"
         " TimeoutSettings VllmSettings WorkerSettings"
     ),
     "subjects": (
-        "ALL_FETCH_REPORTS ALL_GATEWAY_REPORTS ALL_WORKER_REPORTS ANY_LANE EVERY MODELS_BUCKET ModelKey"
+        "ALL_FETCH_REPORTS ALL_GATEWAY_REPORTS ALL_MODEL_REPORTS ALL_WAKES ALL_WORKER_REPORTS ANY_LANE EVERY"
+        " MODELS_BUCKET ModelKey"
         " PAYLOADS_BUCKET StreamId WORKERS_CONSUMER WORKER_CLIENT_PREFIX control controls_of_model"
         " controls_of_origin fetch_report gateway_report idempotency idempotency_of_model log log_stream"
-        " logs_of_model logs_of_origin model_of queue_stream random_token requests wake worker_client_name"
-        " worker_report"
+        " logs_of_model logs_of_origin model_of model_report queue_stream random_token requests wake"
+        " worker_client_name worker_control worker_report"
     ),
     "termination": "MAX_BYTES TerminationCode last_words read_last_words",
     "wire": "MalformedMessageError NOTHING T decode decode_kind encode normalise_raw tags",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isinf
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,8 +19,8 @@ class DrainPlan:
 def plan(running: int, peer_slots: int, seconds_left: float) -> DrainPlan:
     """Hand over what other workers can take; finish the rest here, until the deadline.
 
-    At the deadline everything is handed back: a request in the queue, whose log is kept, is better off than one
-    whose worker is killed.
+    At the deadline, if there is one, everything is handed back: a request in the queue, whose log is kept, is better
+    off than one whose worker is killed.
     """
     if running == 0:
         return DrainPlan(0, "nothing is running")
@@ -27,7 +28,8 @@ def plan(running: int, peer_slots: int, seconds_left: float) -> DrainPlan:
         return DrainPlan(running, "the drain deadline has come: all streams go back to the queue")
     count = min(running, peer_slots)
     if count == 0:
-        return DrainPlan(0, f"no other worker has room: finishing {running} here for {seconds_left:.0f} s more")
+        how_long = "" if isinf(seconds_left) else f" for {seconds_left:.0f} s more"
+        return DrainPlan(0, f"no other worker has room: finishing {running} here{how_long}")
     return DrainPlan(count, f"other workers have {peer_slots} free slots")
 
 

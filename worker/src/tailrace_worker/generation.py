@@ -33,6 +33,7 @@ from tailrace_worker.engines.engine import Engine, Job, Step
 from tailrace_worker.frames import length_frame
 from tailrace_worker.intake import Delivery, Intake
 from tailrace_worker.metrics import Metrics
+from tailrace_worker.remaining import Remaining
 from tailrace_worker.writer import FencedError, LogWriter
 
 log = logging.getLogger("tailrace.worker.generation")
@@ -95,6 +96,7 @@ class Generation:
         self._task: asyncio.Task[None] | None = None
         self._finished: set[int] = set()
         self._body = b""
+        self._remaining = Remaining()
 
     async def run(self) -> None:
         """Serve the delivery; never raises but for cancellation of the worker itself."""
@@ -123,6 +125,10 @@ class Generation:
         """End the stream: as cancelled, or as failed with another `code` of the error table."""
         self._cancel_code = code
         self.stop(StopReason.CANCELLED)
+
+    def ends_soon(self) -> bool:
+        """Whether it reaches the most tokens that its request allows within two seconds, at its present speed."""
+        return self._remaining.ends_soon(time.monotonic())
 
     async def check_ownership(self) -> None:
         """After the broker was away: a newer attempt may have begun without our hearing of it."""
@@ -229,13 +235,17 @@ class Generation:
         async with contextlib.aclosing(steps):
             await self.writer.start(self._tools.worker, self.delivery.ack, self._opening)
             self._started, self.last_step = True, time.monotonic()
+            logged = sum(len(g.tokens) for groups in decision.replay for g in groups)
+            self._remaining = Remaining.of(self._body, logged)
             await self._copy(steps, self.writer)
 
     async def _copy(self, steps: AsyncGenerator[Step, None], writer: LogWriter) -> None:
         async for step in steps:
             self.last_step, self.produced = time.monotonic(), True
             self._finished.update(g.choice for g in step.groups if g.finish)
-            self._tools.metrics.tokens.inc(sum(len(g.tokens) for g in step.groups))
+            tokens = sum(len(g.tokens) for g in step.groups)
+            self._remaining.made += tokens
+            self._tools.metrics.tokens.inc(tokens)
             if step.usage is None:
                 await writer.write(step.groups, step.frames)
                 continue

@@ -78,6 +78,17 @@ class Intake:
             self._subscription = None
             await self._flush()
 
+    async def resume(self) -> None:
+        """Pull again."""
+        self._draining = False
+        self._pulls.clear()
+        await self.open()
+
+    @property
+    def held(self) -> int:
+        """Requests that were delivered and not given back."""
+        return len(self._held)
+
     async def demand(self) -> None:
         """Pull for every slot that is free and not asked for yet."""
         now = time.monotonic()

@@ -27,6 +27,11 @@ class Metrics:
         state = self._gauge("state", "1 for the state that the worker is in, 0 for the others.", "state")
         self._states = {name: state.labels(model, name) for name in get_args(WorkerState)}
 
+    def tokens_so_far(self) -> float:
+        """Tokens that were ever generated here."""
+        samples = (sample for metric in self._tokens.collect() for sample in metric.samples)
+        return float(sum(sample.value for sample in samples if sample.name.endswith("_total")))
+
     def ended(self, outcome: Outcome) -> None:
         """An attempt at a stream ended here."""
         self._streams_by[outcome].inc()

@@ -29,9 +29,11 @@ def startup(status: Status) -> Answer:
 
 
 def ready(status: Status) -> Answer:
-    """Whether it takes requests now."""
+    """Whether it takes requests now, or could at any moment: one that retires is not missing."""
     if status.defect:
         return Answer(503, status.defect)
+    if status.retiring:
+        return Answer(200, "retiring")
     if status.state == "ready":
         return Answer(200, "ready")
     return Answer(503, f"{status.state}: {status.progress}" if status.progress else status.state)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Coroutine
@@ -14,7 +15,7 @@ from tailrace_broker.connection import close, connect
 from tailrace_broker.inbound import read
 from tailrace_broker.worker_reports import WorkerReports
 from tailrace_protocol import subjects
-from tailrace_protocol.control import Cancel, Superseded, decode_control
+from tailrace_protocol.control import Cancel, Retire, Superseded, decode_control
 from tailrace_protocol.reports import WorkerReport
 from tailrace_protocol.requests import decode_request
 from tailrace_protocol.settings import WorkerSettings
@@ -27,8 +28,10 @@ from tailrace_worker.engines.engine import Engine
 from tailrace_worker.generation import Generation, StopReason, Tools
 from tailrace_worker.giving_up import CannotRunError, engine_died, stopped_early
 from tailrace_worker.intake import Delivery, Intake
+from tailrace_worker.load import LoadMeter
 from tailrace_worker.metrics import Metrics
 from tailrace_worker.peers import free_slots
+from tailrace_worker.retirement import Retirement
 from tailrace_worker.status import Status
 
 log = logging.getLogger("tailrace.worker")
@@ -51,6 +54,9 @@ class Worker:
         self._model = ModelKey(settings.namespace, settings.model)
         self._status = Status(settings.capacity)
         self._metrics = Metrics(settings.model)
+        self._load_meter = LoadMeter(self._metrics.tokens_so_far)
+        self._retirement = Retirement()
+        self._leaving = False
         self._reports = WorkerReports()
         self._running: dict[str, Generation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -135,6 +141,7 @@ class Worker:
             asyncio.create_task(self._every(keep_alive, self._keep_alive)),
             asyncio.create_task(self._every(keep_alive, self._clear_doubts)),
             asyncio.create_task(self._every(_CHECKPOINT_EVERY_S, self._checkpoint)),
+            asyncio.create_task(self._every(_DRAIN_ROUND_S, self._retire)),
         ]
         try:
             await self._wait(stop)
@@ -197,6 +204,11 @@ class Worker:
             await self._intake.release(delivery)
 
     async def _on_control(self, message: Msg) -> None:
+        if message.subject == subjects.worker_control(self._model, self.name):
+            if isinstance(asked := read(decode_control, message), Retire):
+                self._retirement.ask(asked.lease_s, time.monotonic())
+                await self._retire()
+            return
         generation = self._running.get(message.subject.removeprefix("tr.ctl."))
         if generation is None:
             return
@@ -244,14 +256,21 @@ class Worker:
             await asyncio.gather(*(writer.checkpoint() for writer in writers))
 
     async def _report(self) -> None:
+        load = self._load_meter.look(self._status.active)
         report = WorkerReport(
             worker=self.name,
             namespace=self._model.namespace,
             model=self._model.name,
             state=self._status.state,
             capacity=self._status.capacity,
-            active=self._status.active,
+            active=self._carried(),
             progress=self._status.progress,
+            pod=os.environ.get("POD_NAME", ""),
+            oldest_s=round(max((g.age_s() for g in self._running.values()), default=0.0), 1),
+            tokens_per_s=load.tokens_per_s,
+            inter_token_s=load.inter_token_s,
+            kv_use=load.kv_use,
+            waiting=load.waiting,
         )
         if self._nc.is_connected:
             await self._nc.publish(subjects.worker_report(self._model, self.name), encode(report))
@@ -266,8 +285,36 @@ class Worker:
                 log.exception("upkeep.broken action=%s", action.__name__)
             await asyncio.sleep(seconds)
 
+    def _carried(self) -> int:
+        """Streams, and requests that are just being taken: a worker that reports none may be taken away."""
+        return max(self._status.active, self._intake.held) if hasattr(self, "_intake") else 0
+
+    async def _retire(self) -> None:
+        """Be empty while that is asked, and come back when it is not."""
+        if self._leaving or not self._nc.is_connected:
+            return
+        if self._retirement.holds(time.monotonic()):
+            await self._be_empty()
+        elif self._status.retiring:
+            log.info("worker.returns worker=%s", self.name)
+            self._status.retiring, self._status.state = False, "ready"
+            await self._intake.resume()
+
+    async def _be_empty(self) -> None:
+        if not self._status.retiring:
+            log.info("worker.retires worker=%s streams=%d", self.name, len(self._running))
+            self._status.retiring, self._status.state = True, "draining"
+            await self._intake.stop_pulling()
+        # One that has not begun to answer would only begin again elsewhere, and one about to end is gone before.
+        worth_moving = [g for g in self._running.values() if g.produced and not g.ends_soon()]
+        peer_slots = free_slots(self.name, self._reports.live(time.monotonic()))
+        decision = drain.plan(len(worth_moving), peer_slots, math.inf)
+        for generation in drain.youngest(worth_moving, decision.hand_over):
+            generation.stop(StopReason.HAND_OVER)
+
     async def _drain(self) -> None:
-        self._status.state = "draining"
+        self._leaving = True
+        self._status.retiring, self._status.state = False, "draining"
         await self._intake.stop_pulling()
         deadline = time.monotonic() + self._settings.drain_s
         while self._running:

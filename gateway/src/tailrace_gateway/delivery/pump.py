@@ -35,6 +35,7 @@ class Pump:
         self.reader = reader
         self.last_sent = time.monotonic()
         self.sent_events = 0
+        self.told = ""
         self._js = js
         self._sequence = 0
         self._wake = asyncio.Event()

@@ -11,7 +11,14 @@ check where an answer is to go, so who may ask JetStream anything can have its a
 from collections.abc import Mapping
 from typing import Any
 
-from tailrace_protocol.subjects import ALL_FETCH_REPORTS, ALL_GATEWAY_REPORTS, ALL_WORKER_REPORTS, WORKERS_CONSUMER
+from tailrace_protocol.subjects import (
+    ALL_FETCH_REPORTS,
+    ALL_GATEWAY_REPORTS,
+    ALL_MODEL_REPORTS,
+    ALL_WAKES,
+    ALL_WORKER_REPORTS,
+    WORKERS_CONSUMER,
+)
 from tailrace_protocol.subjects import MODELS_BUCKET as MODELS
 from tailrace_protocol.subjects import PAYLOADS_BUCKET as PAYLOADS
 
@@ -49,12 +56,13 @@ _GATEWAY = {
             "tr.req.>",
             "tr.key.>",
             ALL_GATEWAY_REPORTS,
+            ALL_WAKES,
             *_COMMON,
             *_followed(f"KV_{MODELS}"),
             f"{_API}.STREAM.MSG.DELETE.*",  # A request that nobody shall begin.
         ]
     },
-    "subscribe": {"allow": [_LOGS, _CONTROLS, ALL_WORKER_REPORTS, _INBOX]},
+    "subscribe": {"allow": [_LOGS, _CONTROLS, ALL_WORKER_REPORTS, ALL_MODEL_REPORTS, _INBOX]},
 }
 #: Of workers, and of fetchers, which have no user of their own.
 _WORKER = {
