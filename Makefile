@@ -14,7 +14,7 @@ CRDS := .venv/bin/python -m tailrace_operator.crds crds --chart charts/tailrace/
 
 .DEFAULT_GOAL := help
 .PHONY: help up needs model check lint types layers crds crds-current docs docs-current unit system test integration engine sdk chart \
-        test-cluster test-cluster-vllm cluster cluster-down images bench fmt env worker-env hooks clean clean-state
+        test-cluster test-cluster-vllm cluster cluster-down images bench bench-scaling fmt env worker-env hooks clean clean-state
 # A half-made file must not look finished, and Ctrl-C must reach the one program that runs.
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -99,6 +99,11 @@ cluster-down: env ## End what `make cluster` started
 
 images: ## Build all container images, by docker, podman or buildah
 	$(PYTHON) images/build.py
+
+bench-scaling: env ## Compare scaling policies in a simulation, and remake the tables and plots of docs/scaling.md
+	.venv/bin/python -m bench.scaling --json bench/results/scaling.json
+	.venv/bin/python -m bench.scaling --policy tailrace-forecast --json bench/results/scaling_forecast.json
+	.venv/bin/python -m bench.scaling.report bench/results/scaling.json bench/results/scaling_forecast.json
 
 bench: env ## Compare the gateway path with a bare server [BENCH=failover|reconcile]; writes a table and a JSON file
 	.venv/bin/python -m bench $(BENCH)

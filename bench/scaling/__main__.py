@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bench.scaling import sweep, synthetic
-from bench.scaling.policies import MAKERS
+from bench.scaling.policies import COMPARED, MAKERS
 from bench.scaling.recorded import TraceError, faster, multiplied, read
 from bench.scaling.request import Request
 from bench.scaling.result import Row
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cold-start", type=_seconds, nargs="+", default=_COLD_STARTS_S, help="seconds a worker starts"
     )
-    parser.add_argument("--policy", nargs="+", choices=tuple(MAKERS), default=tuple(MAKERS), help="which policies")
+    parser.add_argument("--policy", nargs="+", choices=tuple(MAKERS), default=COMPARED, help="which policies")
     parser.add_argument("--slots", type=_slots, default=8, help="streams that a worker generates at once")
     return parser
 

@@ -21,7 +21,7 @@ ON_MODELS = {
     ("", "persistentvolumeclaims"): READ | {"create", "patch", "delete"},
     ("policy", "poddisruptionbudgets"): READ | {"create", "patch", "delete"},
     ("networking.k8s.io", "networkpolicies"): READ | {"create", "patch", "delete"},
-    ("", "pods"): {"list", "watch"},
+    ("", "pods"): {"list", "watch", "patch"},
     ("", "namespaces"): {"get"},
     ("", "secrets"): {"create"},
     ("", "secrets", "tailrace-nats"): {"get", "patch", "delete"},

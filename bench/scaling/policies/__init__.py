@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from bench.scaling.autoscaler import Autoscaler
+from bench.scaling.policies.forecast import TailraceForecast
 from bench.scaling.policies.hpa import HpaUtilization, KedaHpa
 from bench.scaling.policies.knative import KnativeKpa
 from bench.scaling.policies.kubeai import KubeAi
@@ -15,6 +16,7 @@ Maker = Callable[[float, int, Sequence[Request], float], Autoscaler]
 
 MAKERS: dict[str, Maker] = {
     "tailrace": lambda setting, slots, _requests, _cold: Tailrace(setting, slots),
+    "tailrace-forecast": lambda setting, slots, _requests, _cold: TailraceForecast(setting, slots),
     "knative-kpa": lambda setting, slots, _requests, _cold: KnativeKpa(setting, slots),
     "kubeai": lambda setting, slots, _requests, _cold: KubeAi(setting, slots),
     "keda-hpa": lambda setting, slots, _requests, _cold: KedaHpa(setting, slots),
@@ -31,6 +33,7 @@ _UTILIZATION = (
 )
 SETTINGS: dict[str, tuple[float, ...]] = {
     "tailrace": _UTILIZATION,
+    "tailrace-forecast": _UTILIZATION,
     "knative-kpa": _CONCURRENCY,
     "kubeai": _CONCURRENCY,
     "keda-hpa": _CONCURRENCY,
@@ -38,3 +41,6 @@ SETTINGS: dict[str, tuple[float, ...]] = {
     "hpa-utilization": (0.3, 0.5, 0.7, 0.8, 0.9),
     "oracle": (0.6, 0.7, 0.8, 0.9, 1.0),
 }
+
+#: What is compared unless others are asked for: the forecast is an experiment.
+COMPARED = tuple(policy for policy in MAKERS if policy != "tailrace-forecast")

@@ -35,10 +35,10 @@ to delete it. The owners of default gateways, of their Secret and of caches chan
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
-# Conditions say why pods do not start.
+# Conditions say why pods do not start; which worker's pod goes when there are too many is said by an annotation.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch, patch]
 # Streams end at once, with the reason, when their namespace is deleted; one that is watched may be asked for by name.
 - apiGroups: [""]
   resources: [namespaces]

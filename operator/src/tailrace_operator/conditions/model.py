@@ -30,6 +30,8 @@ class ModelView:
     gateway: GatewayLink = field(default=GatewayLink())
     #: What the Secret with the broker's passwords lacks, in a sentence; nothing when it holds all.
     missing_secret: str = ""
+    #: Whether a request starts a worker where there is none.
+    wakes: bool = False
 
     @property
     def pods_called(self) -> str:
@@ -51,10 +53,21 @@ def _broker_away(view: ModelView) -> Finding | None:
     return view.broker.trouble
 
 
+def _gateway_at_zero(view: ModelView) -> Finding | None:
+    """Without workers, and none needed, the gateway is what keeps the model from being used."""
+    return _gateway_starting(view) or _gateway_away(view) if view.wakes and not view.workload.wanted else None
+
+
 def _at_zero(view: ModelView) -> Finding | None:
-    if view.workload.wanted:
+    if view.workload.wanted or view.wakes:
         return None
     return Finding(reasons.NO_WORKERS, "replicas is 0: requests wait in the queue until it is raised")
+
+
+def _scaled_to_zero(view: ModelView) -> Finding | None:
+    if not view.wakes or view.workload.wanted or view.gateway.state != "serving":
+        return None
+    return Finding(reasons.SCALED_TO_ZERO, "no worker is needed now: the next request starts one")
 
 
 def _starting(view: ModelView) -> Finding:
@@ -102,6 +115,8 @@ _WITHOUT_WORKERS: Chain[ModelView] = (
     ("False", _broker_away),
     ("False", _fetch_failed),
     ("False", _fetching),
+    ("True", _scaled_to_zero),
+    ("False", _gateway_at_zero),
     ("False", _at_zero),
     ("False", checks.troubled),
     ("False", _starting),

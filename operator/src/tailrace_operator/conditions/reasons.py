@@ -32,6 +32,14 @@ WAITING_FOR_GATEWAY = Reason(
     "Workers serve, and the model's gateway is still starting.",
     "wait some seconds",
 )
+SCALED_TO_ZERO = Reason(
+    "ScaledToZero",
+    Tone.FINE,
+    _MODELS,
+    ("Ready=True",),
+    "Nothing is in flight and scaling.minReplicas is 0: the next request starts a worker, and waits for it.",
+    "nothing",
+)
 NO_WORKERS = Reason(
     "NoWorkers",
     Tone.UNDERWAY,

@@ -1,6 +1,11 @@
 """The operator's own numbers, for Prometheus."""
 
+import contextlib
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from tailrace_operator.controller.counts import Count
 
 
 class Metrics:
@@ -33,9 +38,45 @@ class Metrics:
         self.broker_connected = Gauge(
             "tailrace_operator_broker_connected", "1 while the operator is connected to NATS", registry=self.registry
         )
+        self.desired = self._of_model("desired_replicas", "Workers that the operator decided on, in mode Auto")
+        self.in_flight = self._of_model("streams", "Streams that run or wait, as the queue counts them, in mode Auto")
+        self.queued = self._of_model("queued", "Requests that wait for a worker, in mode Auto")
+        self.decisions = Counter(
+            "tailrace_operator_scaling_decisions",
+            "Changes of a model's size, by direction (up, down)",
+            ["direction"],
+            registry=self.registry,
+        )
+        self.reaction_seconds = Histogram(
+            "tailrace_operator_scaling_reaction_seconds",
+            "From a gateway's call for workers to the Deployment that has them",
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+            registry=self.registry,
+        )
         self.conditions = Gauge(
             "tailrace_operator_condition",
             "Each condition of each resource: 1 true, 0 false, -1 unknown",
             ["kind", "namespace", "name", "condition"],
             registry=self.registry,
         )
+
+    def _of_model(self, name: str, text: str) -> Gauge:
+        return Gauge(f"tailrace_operator_scaling_{name}", text, ["namespace", "name"], registry=self.registry)
+
+    def measure_scaling(self, namespace: str, name: str, size: int, counted: Count | None) -> None:
+        """What was decided, and what was counted; what could not be counted is told no more, which is not zero."""
+        self.desired.labels(namespace, name).set(size)
+        if counted is None:
+            self._forget((self.in_flight, self.queued), namespace, name)
+            return
+        self.in_flight.labels(namespace, name).set(counted.in_flight)
+        self.queued.labels(namespace, name).set(counted.queued)
+
+    def forget_scaling(self, namespace: str, name: str) -> None:
+        """The operator does not decide about this model any more."""
+        self._forget((self.desired, self.in_flight, self.queued), namespace, name)
+
+    def _forget(self, gauges: Iterable[Gauge], namespace: str, name: str) -> None:
+        for gauge in gauges:
+            with contextlib.suppress(KeyError):
+                gauge.remove(namespace, name)

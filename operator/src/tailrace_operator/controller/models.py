@@ -27,6 +27,7 @@ from tailrace_operator.controller.loads import Loads
 from tailrace_operator.controller.pods import Pods, again_s, soonest
 from tailrace_operator.controller.progress import Progress
 from tailrace_operator.controller.reporting import Reporter
+from tailrace_operator.controller.scaler import Scaler
 from tailrace_operator.controller.secret_troubles import SecretTroubles
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.plan import Plan, Ref, in_use, plan, versioned
@@ -58,6 +59,7 @@ class Tools:
     secrets: SecretTroubles
     departures: Departures
     rendering: RenderSettings
+    scaler: Scaler
 
 
 class ModelReconciler:
@@ -72,6 +74,7 @@ class ModelReconciler:
         if resource is None:
             self._tools.progress.forget(key)
             self._tools.departures.forget(key)
+            self._tools.scaler.forget(key)
             self._tools.reporter.forget(key.kind, key.namespace, key.name)
             await self._tools.finalizer.clean_up(ModelKey(key.namespace, key.name))
             return None
@@ -105,14 +108,17 @@ class ModelReconciler:
 
     async def _bring_about(self, key: Key, resource: Manifest, model: StreamingModel) -> float | None:
         tools, paused = self._tools, is_paused(resource)
+        model = tools.scaler.sized(key, model)
         rendered = render(model, tools.rendering)
         broker, outcome = (BrokerView(), Outcome()) if paused else await self._carry_out(key, resource, rendered)
+        tools.scaler.written(key)
         pods, of_fetch = await self._pods(key)
         workers, fetch = self._workers(key, model.spec.replicas, pods), await self._fetch(key, rendered, of_fetch)
         self._follow(key, workers, fetch)
         view = ModelView(
             workload=workers,
             paused=paused,
+            wakes=model.spec.auto is not None,
             conflicts=outcome.conflicts,
             missing_secret=tools.secrets.of(key.namespace),
             broker=broker,
@@ -174,9 +180,12 @@ class ModelReconciler:
             "selector": f"app.kubernetes.io/name=tailrace-worker,app.kubernetes.io/instance={key.name}",
             "streams": streams,
             "queued": queued,
+            "scaling": self._tools.scaler.told(key),
             "model": fetching.status(view.fetch, self._tools.progress.fetch_of(key), before.get("model")),
         }
-        await self._tools.reporter.report(resource, fields, model_verdicts(view))
+        verdicts = model_verdicts(view)
+        self._tools.scaler.prospects.judged(key, verdicts["Ready"])
+        await self._tools.reporter.report(resource, fields, verdicts)
 
 
 def parse(resource: Mapping[str, Any]) -> StreamingModel:

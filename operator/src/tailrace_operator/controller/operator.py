@@ -29,6 +29,7 @@ from tailrace_operator.controller.namespaces import NamespaceReconciler
 from tailrace_operator.controller.pods import Pods
 from tailrace_operator.controller.progress import Progress
 from tailrace_operator.controller.reporting import Reporter
+from tailrace_operator.controller.scaler import Scaler
 from tailrace_operator.controller.secret_troubles import SecretTroubles
 from tailrace_operator.controller.settings import OperatorSettings, own_namespace
 from tailrace_operator.controller.wakes import Wakes
@@ -68,6 +69,7 @@ class Operator:
         finalizer = Finalizer(api, self.broker, journal, settings.broker_patience_s, _now)
         self.secrets = secrets = SecretTroubles(self._wake_all_of)
         pods = Pods(api, _now)
+        self._scaler = Scaler(api, self.broker, self.world, journal, self.metrics, self.wake_first)
         tools = Tools(
             api,
             self.world,
@@ -81,6 +83,7 @@ class Operator:
             secrets,
             Departures(api),
             rendering,
+            self._scaler,
         )
         self._reconcilers: dict[str, _Reconciler] = {
             "StreamingModel": ModelReconciler(tools),
@@ -100,6 +103,10 @@ class Operator:
         if key.kind == "StreamingGateway":
             self._wake_models_of(key)
 
+    def wake_first(self, key: Key) -> None:
+        """Somebody waits for what is to be done about `key`: before all others."""
+        self._wakes.wake(key, first=True)
+
     def _wake_in(self, key: Key, seconds: float) -> None:
         self._wakes.wake_in(key, seconds, time.monotonic())
 
@@ -115,6 +122,7 @@ class Operator:
             *workers,
             self._loads.run(),
             self._progress.run(),
+            self._scaler.run(),
             self.lister.run(self._settings.resync_s),
         ]
 

@@ -6,6 +6,7 @@ changes before it is looked at are one look. Failures come again after a growing
 
 import asyncio
 import heapq
+from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -20,7 +21,7 @@ _LONGEST_DELAY_S = 30.0
 class Wakes(Generic[K]):
     """Keys that are due, that are being looked at, and that will be due."""
 
-    _due: dict[K, None] = field(default_factory=dict)
+    _due: OrderedDict[K, None] = field(default_factory=OrderedDict)
     _busy: set[K] = field(default_factory=set)
     _again: set[K] = field(default_factory=set)
     _later: list[tuple[float, int, K]] = field(default_factory=list)
@@ -33,12 +34,14 @@ class Wakes(Generic[K]):
         """How many keys are due or busy."""
         return len(self._due) + len(self._busy)
 
-    def wake(self, key: K) -> None:
-        """Look at `key` as soon as possible; after the present look, if there is one."""
+    def wake(self, key: K, *, first: bool = False) -> None:
+        """Look at `key` as soon as possible; after the present look, if there is one; `first`: before all that wait."""
         if key in self._busy:
             self._again.add(key)
             return
         self._due[key] = None
+        if first:
+            self._due.move_to_end(key, last=False)
         self._changed.set()
 
     def wake_in(self, key: K, seconds: float, now: float) -> None:

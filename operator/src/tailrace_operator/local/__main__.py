@@ -20,6 +20,7 @@ from tailrace_operator.local.preflight import PreflightError, check, check_ports
 from tailrace_operator.local.stack import LocalStack
 from tailrace_operator.local.terminal import Terminal
 from tailrace_operator.local.welcome import welcome
+from tailrace_operator.resources import StreamingModel
 from tailrace_operator.resources.files import FileError, Loaded, load
 
 _EXPECTED = (FileError, PreflightError, AlreadyRunningError, BrokerFailedError, BrokerRefusedError, TailraceError)
@@ -28,6 +29,7 @@ _EXPECTED = (FileError, PreflightError, AlreadyRunningError, BrokerFailedError, 
 async def serve(loaded: Loaded, options: LocalOptions, terminal: Terminal) -> None:
     """Run the models until a signal; a second signal kills what still drains."""
     stop = asyncio.Event()
+    loaded = Loaded([_at_one_size(model) for model in loaded.models], loaded.gateways)
     stack = LocalStack(loaded, options, terminal.say)
 
     def on_signal() -> None:
@@ -49,6 +51,11 @@ async def serve(loaded: Loaded, options: LocalOptions, terminal: Terminal) -> No
     finally:
         await stack.stop()
     terminal.say("stopped")
+
+
+def _at_one_size(model: StreamingModel) -> StreamingModel:
+    """Nothing scales here: a model that would be scaled has its least workers, and one at least."""
+    return model.with_workers(max(1, model.spec.auto.min_replicas)) if model.spec.auto else model
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:

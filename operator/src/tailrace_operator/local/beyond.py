@@ -32,6 +32,8 @@ def beyond_local(loaded: Loaded) -> str | None:
 
 def _wishes(model: StreamingModel) -> Iterator[str]:
     spec = model.spec
+    if spec.auto:
+        yield f"scaling from {spec.auto.min_replicas} to {spec.auto.max_replicas} workers (here: one size)"
     if spec.resources.gpu:
         yield f"{spec.resources.gpu.count} {spec.resources.gpu.resource_name} per worker (here: CPU)"
     if spec.node_selector:

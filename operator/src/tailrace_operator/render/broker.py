@@ -44,7 +44,7 @@ def beyond_limits(model: StreamingModel, settings: RenderSettings) -> list[str]:
 
 def queue_stream(model: StreamingModel, settings: RenderSettings) -> StreamObject:
     """The work queue. Running requests stay in it unacknowledged, so they count beside the waiting ones."""
-    running = model.spec.replicas * model.spec.engine.max_streams
+    running = model.spec.most_workers * model.spec.engine.max_streams
     return StreamObject(
         name=subjects.queue_stream(model.key),
         subjects=(subjects.requests(model.key, "*"),),

@@ -89,6 +89,7 @@ def _container(gateway: StreamingGateway, mounts: list[Manifest], settings: Rend
     command = ["python", "-m", "tailrace_gateway", "--settings", f"{config.CONFIG_DIRECTORY}/{SETTINGS_FILE}"]
     wanted = gateway.spec.resources
     return pods.container(CONTAINER, settings.gateway_image, command, mounts, settings) | {
+        "env": [dict(pods.NAME)],
         "ports": [{"name": "http", "containerPort": settings.gateway_port}],
         "resources": {
             "requests": {"cpu": canonical(wanted.cpu), "memory": canonical(wanted.memory)},

@@ -10,6 +10,8 @@ from tailrace_operator.resources.pod import VOLUME_PREFIX
 
 #: User and group of every process of ours; what volumes hold is made readable for the group.
 USER_ID = 65532
+#: A worker says in its reports which pod it is; a host name may be cut short.
+NAME: Manifest = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
 #: What a pod may take beyond its own deadline before it is killed, in seconds.
 GRACE_MARGIN_S = 15
 #: What a container has no home for: its user has no entry, and its root file system is read-only.

@@ -155,8 +155,8 @@ def _probed(model: StreamingModel, settings: RenderSettings) -> Manifest:
 
 def _environment(model: StreamingModel, settings: RenderSettings) -> list[Manifest]:
     """The user's variables; weights that lie in a directory need no hub, and must not wait for one."""
-    ours = [] if settings.local else [dict(variable) for variable in pods.HOME]
+    ours = [] if settings.local else [dict(variable) for variable in (*pods.HOME, pods.NAME)]
     lying = model.spec.model and directory_of(weights_of(model)[0], settings)
     offline = [{"name": "HF_HUB_OFFLINE", "value": "1"}] if lying else []
-    given = [{"name": variable.name, "value": variable.value} for variable in model.spec.env]
+    given: list[Manifest] = [{"name": variable.name, "value": variable.value} for variable in model.spec.env]
     return list({variable["name"]: variable for variable in (*ours, *offline, *given)}.values())

@@ -32,6 +32,7 @@ from tailrace_operator.resources.policies import (
     Startup,
     Timeouts,
 )
+from tailrace_operator.resources.scaling import Scaling
 from tailrace_operator.resources.status import Status
 from tailrace_operator.resources.weights import Model
 
@@ -121,7 +122,15 @@ class Spec(Block):
     model: Model | None = Field(default=None, description="The weights. Required with engine.vllm.")
     engine: Engine = Field(description="What generates the tokens.")
     gateway: GatewayReference = Field(default=GatewayReference(), description="Which gateway serves the model.")
-    replicas: int = Field(default=1, ge=0, le=1000, description="Workers. The scale subresource sets this field.")
+    replicas: int = Field(
+        default=1,
+        ge=0,
+        le=1000,
+        description="Workers, unless scaling.mode is Auto. The scale subresource sets this field.",
+    )
+    scaling: Scaling | None = Field(
+        default=None, description="How the number of workers follows the load. Left out: it is replicas."
+    )
     resources: Resources = Field(default=Resources(), description="What each worker asks of its node.")
     node_selector: NodeLabels = Field(default={}, max_length=32, description="Labels that a worker's node must have.")
     env: Annotated[list[EnvVar], KeyedBy("name")] = Field(
@@ -140,6 +149,16 @@ class Spec(Block):
     drain: Drain = Field(default=Drain(), description="How a worker stops.")
     limits: Limits = Field(default=Limits(), description="What is refused.")
     pod: Pod = Field(default=Pod(), description="Changes to the workers' pods.")
+
+    @property
+    def auto(self) -> Scaling | None:
+        """The limits within which the operator sets the number of workers; `None` where it does not."""
+        return self.scaling if self.scaling is not None and self.scaling.mode == "Auto" else None
+
+    @property
+    def most_workers(self) -> int:
+        """How many there may ever be."""
+        return self.auto.max_replicas if self.auto else self.replicas
 
 
 class StreamingModel(Block):
@@ -173,6 +192,10 @@ class StreamingModel(Block):
     def key(self) -> ModelKey:
         """The model's name on the broker."""
         return ModelKey(self.metadata.namespace, self.metadata.name)
+
+    def with_workers(self, count: int) -> "StreamingModel":
+        """This model with that many workers."""
+        return self.model_copy(update={"spec": self.spec.model_copy(update={"replicas": count})})
 
     @classmethod
     def parse(cls, document: Any) -> "StreamingModel":

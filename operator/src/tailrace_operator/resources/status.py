@@ -42,6 +42,14 @@ class Fetch(Block):
     message: str = Field(default="", max_length=1024, description="A sentence about it.")
 
 
+class Size(Block):
+    """The number of workers that the operator decided on last."""
+
+    replicas: int = Field(ge=0, description="Workers.")
+    reason: str = Field(max_length=1024, description="Why, in words.")
+    since: str = Field(description="Since when.", json_schema_extra={"format": "date-time"})
+
+
 class Status(Block):
     """What the operator sees of a model."""
 
@@ -51,6 +59,7 @@ class Status(Block):
     selector: str | None = Field(default=None, description="Label selector of the workers' pods, for scalers.")
     streams: int | None = Field(default=None, ge=0, description="Streams being generated.")
     queued: int | None = Field(default=None, ge=0, description="Requests that wait for a worker.")
+    scaling: Size | None = Field(default=None, description="The decision about the number of workers, in mode Auto.")
     model: Fetch | None = Field(default=None, description="The download of the weights, when there is one.")
     conditions: Conditions
 

@@ -4,10 +4,27 @@
 next decision starts from, so that a simulation drives the same code as a cluster.
 """
 
+from tailrace_operator.scaling.capacity import Batch, capacity
 from tailrace_operator.scaling.decision import Decision, State, decide
+from tailrace_operator.scaling.leaving import Carrier, leaving
 from tailrace_operator.scaling.pace import Pace
 from tailrace_operator.scaling.policy import Policy
 from tailrace_operator.scaling.sample import Sample
 from tailrace_operator.scaling.schedule import Scheduled
+from tailrace_operator.scaling.sharing import Claim, donors
 
-__all__ = ["Decision", "Pace", "Policy", "Sample", "Scheduled", "State", "decide"]
+__all__ = [
+    "Batch",
+    "Carrier",
+    "Claim",
+    "Decision",
+    "Pace",
+    "Policy",
+    "Sample",
+    "Scheduled",
+    "State",
+    "capacity",
+    "decide",
+    "donors",
+    "leaving",
+]

@@ -50,6 +50,8 @@ class Decision:
     size: int
     reason: str
     state: State
+    needed: int = 0
+    """Workers that the load needs; the others of `size` are kept in case."""
 
 
 def decide(now: float, samples: Sequence[Sample], state: State, policy: Policy) -> Decision:
@@ -58,7 +60,8 @@ def decide(now: float, samples: Sequence[Sample], state: State, policy: Policy) 
     `now` and the samples' times are seconds since the epoch, of a clock that never goes back.
     """
     if not samples:
-        return _decided(bounded(Need(state.size, "no data: the size stays"), now, policy), now, state, policy)
+        wish = Need(state.size, "no data: the size stays")
+        return replace(_decided(bounded(wish, now, policy), now, state, policy), needed=state.size)
     state = _with_samples(state, samples)
     need = needed(state.history, samples[-1], policy)
     state = replace(state, levels=_seen(state.levels, now, need.workers))
@@ -66,7 +69,7 @@ def decide(now: float, samples: Sequence[Sample], state: State, policy: Policy) 
     state = replace(state, wishes=state.wishes.with_value(now, wish.workers, policy.scale_down_delay_s))
     wish = _held_at_first(delayed(wish, state.wishes, now, policy), state, now)
     wish = paced(wish, state.sizes, state.size, now, policy)
-    return _decided(bounded(wish, now, policy), now, state, policy)
+    return replace(_decided(bounded(wish, now, policy), now, state, policy), needed=need.workers)
 
 
 def _decided(wish: Need, now: float, state: State, policy: Policy) -> Decision:

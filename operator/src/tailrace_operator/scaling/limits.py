@@ -14,7 +14,9 @@ def bounded(wish: Need, now: float, policy: Policy) -> Need:
         wish = Need(least, f"{wish.reason}; {why}")
     if wish.workers > policy.max_workers:
         told = f"{wish.reason}; {wish.workers} workers would be right, maxReplicas is {policy.max_workers}"
-        return Need(policy.max_workers, told)
+        wish = Need(policy.max_workers, told)
+    if policy.ceiling is not None and wish.workers > max(policy.ceiling, policy.min_workers):
+        return Need(max(policy.ceiling, policy.min_workers), f"{wish.reason}; {policy.ceiling_reason}")
     return wish
 
 

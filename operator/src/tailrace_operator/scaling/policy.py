@@ -49,6 +49,9 @@ class Policy:
     up: Pace | None = None
     down: Pace | None = None
     schedule: tuple[Scheduled, ...] = ()
+    ceiling: int | None = None
+    """Workers that can be had at most, for a reason outside the policy: `ceiling_reason`. The minimum is above it."""
+    ceiling_reason: str = ""
 
     @property
     def streams_per_worker(self) -> float:

@@ -175,6 +175,18 @@ SITUATIONS: dict[str, tuple[ModelView, str, str, str]] = {
         "False Complete",
         "False AsWanted",
     ),
+    "scaled to zero": (
+        ModelView(workload(0, replicas=0, updated=0, ready=0), wakes=True),
+        "True ScaledToZero",
+        "False Complete",
+        "False AsWanted",
+    ),
+    "scaled to zero, and nobody lets requests in": (
+        ModelView(workload(0, replicas=0, updated=0, ready=0), wakes=True, gateway=GatewayLink("away", "x")),
+        "False GatewayNotReady",
+        "False Complete",
+        "True GatewayNotReady",
+    ),
     "on its way to zero": (ModelView(workload(0, SERVING)), "False NoWorkers", "True RollingOut", "False AsWanted"),
     "paused while all serve": (ModelView(SERVES, paused=True), "True Serving", "False Paused", "False AsWanted"),
     "paused before it began": (

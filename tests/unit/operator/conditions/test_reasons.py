@@ -52,6 +52,8 @@ def model_views() -> Iterator[ModelView]:
         workloads("StreamingModel"), brokers, links, [((), (), ()), (1, (), ()), ((), ["x"], ()), ((), (), ["x"])]
     ):
         yield ModelView(pods, bool(paused), wrong or (), conflict or (), broker, gateway=link)
+    for link in links:
+        yield ModelView(workload(0, replicas=0, updated=0, ready=0), wakes=True, gateway=link)
     for pods, fetch in itertools.product((SERVES, NOTHING_YET), FETCHES):
         yield ModelView(pods, fetch=fetch)
 

@@ -16,6 +16,7 @@ from tailrace_operator.controller.models import LOOK_AGAIN_S, PAUSED, ModelRecon
 from tailrace_operator.controller.pods import Pods
 from tailrace_operator.controller.progress import Progress
 from tailrace_operator.controller.reporting import Reporter
+from tailrace_operator.controller.scaler import Scaler
 from tailrace_operator.controller.secret_troubles import SecretTroubles
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.plan import Ref
@@ -76,6 +77,7 @@ class Bench:
             self.secrets,
             Departures(self.api),
             RenderSettings(),
+            Scaler(self.api, broker, self.world, journal, Metrics(), lambda key: None),
         )
         self.reconciler = ModelReconciler(self.tools)
 
