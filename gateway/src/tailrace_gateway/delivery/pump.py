@@ -41,6 +41,7 @@ class Pump:
         self._wake = asyncio.Event()
         self._doubt_since: float | None = None
         self._failing_since: float | None = None
+        self._reading: asyncio.Task[None] | None = None
 
     def on_event(self, event: Event) -> None:
         """A live event of the stream."""
@@ -70,25 +71,39 @@ class Pump:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The response's body: whatever waits, as one chunk, until the stream's end."""
-        while True:
-            self._wake.clear()
-            if self.reader.ready:
-                self.last_sent = time.monotonic()
-                yield self.reader.take()
-            elif self.reader.finished:
-                return
-            else:
-                await self._advance()
+        try:
+            while True:
+                self._wake.clear()
+                if self.reader.ready:
+                    self.last_sent = time.monotonic()
+                    yield self.reader.take()
+                elif self.reader.finished:
+                    return
+                else:
+                    await self._advance()
+        finally:
+            if self._reading is not None:
+                self._reading.cancel()
 
     async def _advance(self) -> None:
+        """Wait for something to happen; what is to be read is read beside, since a broker may take long to answer."""
+        if self._reading is None and not (self.reader.in_doubt or self.reader.behind):
+            self._doubt_since = self._failing_since = None
+            await self._wake.wait()
+            return
+        self._reading = reading = self._reading or asyncio.create_task(self._read())
+        waking = asyncio.create_task(self._wake.wait())
         try:
-            if self.reader.in_doubt:
-                await self._repair()
-            elif self.reader.behind:
-                await self._catch_up()
-            else:
-                self._doubt_since = None
-                await self._wake.wait()
+            await asyncio.wait({reading, waking}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waking.cancel()
+        if reading.done():
+            self._reading = None
+            await reading
+
+    async def _read(self) -> None:
+        try:
+            await (self._repair() if self.reader.in_doubt else self._catch_up())
         except TailraceError as error:
             self.reader.fail(error)
         except (NatsError, TimeoutError) as error:
