@@ -39,7 +39,9 @@ def _figure(trace: str, rows: Sequence[Row], file: Path) -> Path:
         _panel(axes, [row for row in rows if row.cold_start_s == cold_start_s])
         axes.set_title(f"{trace}, cold start {cold_start_s:g} s", fontsize=10)
     figure.axes[0].set_ylabel("wait, p95 (s)")
-    figure.axes[-1].legend(fontsize=7)
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(_STYLE), fontsize=8
+    )
     figure.savefig(file, metadata={"Date": None, "Creator": "tailrace bench.scaling"})
     return file
 
