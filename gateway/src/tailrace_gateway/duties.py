@@ -11,9 +11,11 @@ from nats.errors import Error as NatsError
 from tailrace_protocol import subjects
 from tailrace_protocol.errors import ErrorCode, TailraceError
 from tailrace_protocol.reports import GatewayReport
+from tailrace_protocol.settings import GatewaySettings
 from tailrace_protocol.wire import encode
 
 from tailrace_gateway.closing import close_stream, learn_end
+from tailrace_gateway.cpu import CpuMeter
 from tailrace_gateway.delivery import sse
 from tailrace_gateway.delivery.pump import Pump
 from tailrace_gateway.demand import Demand
@@ -31,7 +33,7 @@ _TOTAL_MARGIN_S = 5.0
 #: A free worker takes a request within milliseconds.
 _TAKEN_WITHIN_S = 0.2
 #: What changes is told at once, but to one client no more often than this.
-_PROGRESS_EVERY_S = 1.0
+_PROGRESS_EVERY_S = 0.3
 #: The operator may have just learned of the demand: it is not asked for hope before.
 _HOPE_FOR_S = 5.0
 
@@ -40,13 +42,15 @@ class Duties:
     """Ticks four times a second, over all streams, so that no stream needs a timer of its own."""
 
     def __init__(
-        self, hub: Hub, outlook: Outlook, demand: Demand, heartbeat_s: float, idle: Callable[[], int] = lambda: 0
+        self, hub: Hub, outlook: Outlook, demand: Demand, settings: GatewaySettings, idle: Callable[[], int]
     ) -> None:
+        self._namespace, self._name = settings.namespace, settings.gateway
+        self._cpu = CpuMeter()
         self.pumps: set[Pump] = set()
         self._hub = hub
         self._outlook = outlook
         self._demand = demand
-        self._heartbeat_s = heartbeat_s
+        self._heartbeat_s = settings.heartbeat_s
         self._idle = idle
         self._closing: dict[str, asyncio.Task[None]] = {}
 
@@ -155,5 +159,8 @@ class Duties:
             queued=Counter(str(live.stream.key) for live in unfinished if live.started is None),
             log_only=sum(live.log_only_readers() for live in self._hub.streams()),
             idle=self._idle(),
+            cpu=self._cpu.cores(),
+            namespace=self._namespace,
+            name=self._name,
             pod=os.environ.get("POD_NAME", ""),
         )

@@ -138,7 +138,7 @@ class Gateway:
         await nc.subscribe(subjects.ALL_MODEL_REPORTS, cb=self.outlook.on_message)
         demand = Demand(nc)
         service = Service(self.settings, hub, self.catalog, self.metrics, self._waker(demand))
-        duties = Duties(hub, self.outlook, demand, self.settings.heartbeat_s, self._idle)
+        duties = Duties(hub, self.outlook, demand, self.settings, self._idle)
         return _Parts(hub, service, duties, failover)
 
     def _waker(self, demand: Demand) -> Callable[[ModelKey], Awaitable[None]]:

@@ -44,7 +44,8 @@ class GatewayReport(msgspec.Struct, frozen=True, omit_defaults=True):
     Each stream is counted by the one gateway that accepted it, so no two count the same one: `streams` holds its own
     unfinished ones by model (`<namespace>.<name>`), `queued` those of them that no worker has begun. `connections` are
     clients being served. Of these, `log_only` need no engine: they read a log that another reader fills, or that has
-    ended. `idle` connections are open and ask for nothing. `pod` is where it runs.
+    ended. `idle` connections are open and ask for nothing. `cpu` is in cores, `pod` where it runs, `namespace` and
+    `name` those of its StreamingGateway.
     """
 
     gateway: str
@@ -53,7 +54,10 @@ class GatewayReport(msgspec.Struct, frozen=True, omit_defaults=True):
     queued: dict[str, int] = {}
     log_only: int = 0
     idle: int = 0
+    cpu: float = 0.0
     pod: str = ""
+    namespace: str = ""
+    name: str = ""
     lease_s: float = 2.0
     v: int = 1
 

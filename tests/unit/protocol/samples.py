@@ -146,6 +146,7 @@ V1: dict[str, Struct] = {
     "gateway-report-kinds": reports.GatewayReport(
         gateway="g", queued={"prod.smollm2": 4}, log_only=3, idle=5, pod="default-gateway-6c-4kq"
     ),
+    "gateway-report-place": reports.GatewayReport(gateway="g", cpu=0.31, namespace="prod", name="public"),
     "model-report": reports.ModelReport(
         namespace="prod",
         model="smollm2",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tailrace_operator.conditions import checks, reasons
 from tailrace_operator.conditions.condition import Chain, Verdict, judge
 from tailrace_operator.conditions.parts import BrokerView, FetchView, GatewayLink, WorkloadView
+from tailrace_operator.conditions.phase import phase
 from tailrace_operator.conditions.reason import Finding
 
 
@@ -71,7 +72,7 @@ def _scaled_to_zero(view: ModelView) -> Finding | None:
 
 
 def _starting(view: ModelView) -> Finding:
-    return Finding(reasons.WORKERS_STARTING, view.progress or "no worker is ready yet")
+    return Finding(reasons.WORKERS_STARTING, view.progress or phase(view.workload.pods))
 
 
 def _fetching(view: ModelView) -> Finding | None:

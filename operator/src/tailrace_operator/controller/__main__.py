@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import kopf
-from prometheus_client import start_http_server
 from pythonjsonlogger.json import JsonFormatter
 from tailrace_broker.tasks import end
 
 from tailrace_operator.apply.kubernetes import connected
+from tailrace_operator.controller import metrics_server
 from tailrace_operator.controller.handlers import kopf_settings, register
 from tailrace_operator.controller.operator import Operator
 from tailrace_operator.controller.settings import OperatorSettings, SettingsError, load_settings
@@ -28,9 +28,10 @@ _TAKE_BACK_S = 1.0
 async def run(settings: OperatorSettings, stop: asyncio.Event) -> None:
     """Run until `stop` is set; if any part ends before that, all end, and the pod is started anew."""
     async with connected() as api:
-        with contextlib.closing(Operator(api, settings)) as operator:
+        with contextlib.closing(Operator(api, settings)) as operator, contextlib.ExitStack() as leave:
             if settings.metrics_port:
-                start_http_server(settings.metrics_port, registry=operator.metrics.registry)
+                stop_serving = metrics_server.start(settings.metrics_port, operator.metrics.registry, operator.load_of)
+                leave.callback(stop_serving)
             # The broker's pods wait for the credentials that this makes, whatever else is not there yet.
             await _first_of(operator.broker.run(), _serve(operator, settings, stop))
 

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from tailrace_operator.conditions import GatewayView, WorkloadView, gateway_verdicts
 from tailrace_operator.controller.executor import Executor, Outcome
+from tailrace_operator.controller.gateway_scaler import GatewayScaler
 from tailrace_operator.controller.models import LOOK_AGAIN_S, is_paused
 from tailrace_operator.controller.pods import Pods, again_s, soonest
 from tailrace_operator.controller.reporting import Reporter
@@ -28,7 +29,9 @@ class GatewayReconciler:
         pods: Pods,
         secrets: SecretTroubles,
         rendering: RenderSettings,
+        scaler: GatewayScaler,
     ) -> None:
+        self._scaler = scaler
         self._world = world
         self._executor = executor
         self._reporter = reporter
@@ -41,6 +44,7 @@ class GatewayReconciler:
         resource = self._world.resource(key)
         if resource is None:
             self._reporter.forget(key.kind, key.namespace, key.name)
+            self._scaler.forget(key)
             return None
         if "deletionTimestamp" in resource["metadata"]:
             return None  # Its children go with it; it holds nothing outside the cluster.
@@ -55,6 +59,7 @@ class GatewayReconciler:
 
     async def _bring_about(self, key: Key, resource: Manifest, gateway: StreamingGateway) -> float | None:
         paused, outcome = is_paused(resource), Outcome()
+        gateway = self._scaler.sized(key, gateway)
         if not paused:
             outcome = await self._executor.carry_out(self._plan(key, resource, gateway), resource["metadata"]["uid"])
         workload = await self._workload(key, gateway.spec.replicas)
@@ -98,6 +103,7 @@ class GatewayReconciler:
             "selector": f"app.kubernetes.io/name=tailrace-gateway,app.kubernetes.io/instance={key.name}",
             "address": self._address(key)[0],
             "models": models,
+            "scaling": self._scaler.told(key),
         }
         await self._reporter.report(resource, fields, gateway_verdicts(view))
 

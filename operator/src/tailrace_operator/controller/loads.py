@@ -67,8 +67,14 @@ class Loads:
     """Streams and waiting requests by model; unknown while the broker is away. `namespaces` are those watched."""
 
     def __init__(
-        self, broker: BrokerLink, world: World, wake: Callable[[Key], None], namespaces: Collection[str] = ()
+        self,
+        broker: BrokerLink,
+        world: World,
+        wake: Callable[[Key], None],
+        namespaces: Collection[str] = (),
+        measure: Callable[[Key, tuple[int, int] | None], None] = lambda key, load: None,
     ) -> None:
+        self._measure = measure
         self._broker = broker
         self._world = world
         self._wake = wake
@@ -85,11 +91,13 @@ class Loads:
             await asyncio.sleep(_EVERY_S)
             client = self._broker.client
             if client is None:
+                self._forget()
                 continue
             try:
                 self._take_in(await self._count(client))
             except (NatsError, TimeoutError, msgspec.MsgspecError) as error:
                 log.warning("loads.unknown error=%s", type(error).__name__)
+                self._forget()
 
     async def _count(self, client: Client) -> dict[Key, tuple[int, int]]:
         messages, logs = await _messages_by_stream(client), await _log_names(client)
@@ -114,8 +122,15 @@ class Loads:
             log.warning("loads.stale stream=%s error=%s", stream, type(error).__name__)
             return self._loads.get(key, (0, 0))
 
+    def _forget(self) -> None:
+        """What was counted is old: the status keeps it, but nobody shall scale by it."""
+        for key in self._loads:
+            self._measure(key, None)
+
     def _take_in(self, counted: dict[Key, tuple[int, int]]) -> None:
         changed = [key for key in {*counted, *self._loads} if counted.get(key) != self._loads.get(key)]
+        for key in {*counted, *self._loads}:
+            self._measure(key, counted.get(key))
         self._loads = counted
         for key in changed:
             self._wake(key)

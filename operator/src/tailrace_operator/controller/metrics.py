@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from tailrace_operator.controller.counts import Count
+from tailrace_operator.controller.world import Key
 
 
 class Metrics:
@@ -38,9 +38,9 @@ class Metrics:
         self.broker_connected = Gauge(
             "tailrace_operator_broker_connected", "1 while the operator is connected to NATS", registry=self.registry
         )
-        self.desired = self._of_model("desired_replicas", "Workers that the operator decided on, in mode Auto")
-        self.in_flight = self._of_model("streams", "Streams that run or wait, as the queue counts them, in mode Auto")
-        self.queued = self._of_model("queued", "Requests that wait for a worker, in mode Auto")
+        self.desired = self._of_model("scaling_desired_replicas", "Workers that the operator decided on, in mode Auto")
+        self.in_flight = self._of_model("streams_in_flight", "Streams that run or wait, as the queue counts them")
+        self.queued = self._of_model("requests_queued", "Requests that wait for a worker")
         self.decisions = Counter(
             "tailrace_operator_scaling_decisions",
             "Changes of a model's size, by direction (up, down)",
@@ -61,22 +61,25 @@ class Metrics:
         )
 
     def _of_model(self, name: str, text: str) -> Gauge:
-        return Gauge(f"tailrace_operator_scaling_{name}", text, ["namespace", "name"], registry=self.registry)
+        return Gauge(f"tailrace_operator_{name}", text, ["namespace", "name"], registry=self.registry)
 
-    def measure_scaling(self, namespace: str, name: str, size: int, counted: Count | None) -> None:
-        """What was decided, and what was counted; what could not be counted is told no more, which is not zero."""
-        self.desired.labels(namespace, name).set(size)
-        if counted is None:
-            self._forget((self.in_flight, self.queued), namespace, name)
+    def measure(self, key: Key, load: tuple[int, int] | None) -> None:
+        """A model's streams that run and that wait; what could not be counted is told no more, which is not zero."""
+        if load is None:
+            self._forget((self.in_flight, self.queued), key)
             return
-        self.in_flight.labels(namespace, name).set(counted.in_flight)
-        self.queued.labels(namespace, name).set(counted.queued)
+        self.in_flight.labels(key.namespace, key.name).set(sum(load))
+        self.queued.labels(key.namespace, key.name).set(load[1])
 
-    def forget_scaling(self, namespace: str, name: str) -> None:
+    def decided(self, key: Key, size: int) -> None:
+        """A model is to have so many workers."""
+        self.desired.labels(key.namespace, key.name).set(size)
+
+    def forget_scaling(self, key: Key) -> None:
         """The operator does not decide about this model any more."""
-        self._forget((self.desired, self.in_flight, self.queued), namespace, name)
+        self._forget((self.desired,), key)
 
-    def _forget(self, gauges: Iterable[Gauge], namespace: str, name: str) -> None:
+    def _forget(self, gauges: Iterable[Gauge], key: Key) -> None:
         for gauge in gauges:
             with contextlib.suppress(KeyError):
-                gauge.remove(namespace, name)
+                gauge.remove(key.namespace, key.name)

@@ -19,6 +19,7 @@ from tailrace_operator.controller.credentials import Credentials, CredentialsErr
 from tailrace_operator.controller.departures import Departures
 from tailrace_operator.controller.executor import Executor, LeftoverError
 from tailrace_operator.controller.finalizer import BrokerAwayError, Finalizer
+from tailrace_operator.controller.gateway_scaler import GatewayScaler
 from tailrace_operator.controller.gateways import GatewayReconciler
 from tailrace_operator.controller.journal import Journal
 from tailrace_operator.controller.lister import Lister
@@ -62,7 +63,7 @@ class Operator:
         self.broker = BrokerLink(credentials.for_operator, self.wake_all)
         self.metrics.broker_connected.set_function(lambda: self.broker.client is not None)
         self.lister = Lister(api, self.world, settings.watch_namespaces, self.wake, self._wake_in, self.broker.forget)
-        self._loads = Loads(self.broker, self.world, self.wake, settings.watch_namespaces)
+        self._loads = Loads(self.broker, self.world, self.wake, settings.watch_namespaces, self.metrics.measure)
         self._progress = Progress(self.broker, self.wake)
         executor = Executor(api, self.world)
         reporter = Reporter(api, self.world, journal, self.metrics, _now)
@@ -70,6 +71,7 @@ class Operator:
         self.secrets = secrets = SecretTroubles(self._wake_all_of)
         pods = Pods(api, _now)
         self._scaler = Scaler(api, self.broker, self.world, journal, self.metrics, self.wake_first)
+        self._gateway_scaler = GatewayScaler(api, self.broker, self.world, journal, self.wake)
         tools = Tools(
             api,
             self.world,
@@ -87,7 +89,9 @@ class Operator:
         )
         self._reconcilers: dict[str, _Reconciler] = {
             "StreamingModel": ModelReconciler(tools),
-            "StreamingGateway": GatewayReconciler(self.world, executor, reporter, pods, secrets, rendering),
+            "StreamingGateway": GatewayReconciler(
+                self.world, executor, reporter, pods, secrets, rendering, self._gateway_scaler
+            ),
             "Namespace": NamespaceReconciler(api, self.world, credentials, secrets, rendering),
         }
 
@@ -102,6 +106,18 @@ class Operator:
             self._wakes.wake_in(Key("Namespace", key.namespace), _SHARED_DELAY_S, time.monotonic())
         if key.kind == "StreamingGateway":
             self._wake_models_of(key)
+
+    def load_of(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """What a scaler is told of a model: nothing while it is not known; `None` if there is no such model."""
+        key = Key("StreamingModel", namespace, name)
+        resource, load = self.world.resource(key), self._loads.of(key)
+        if resource is None:
+            return None
+        if load is None or self.broker.client is None:
+            return {}
+        status = resource.get("status") or {}
+        workers = {"replicas": status.get("replicas", 0), "readyReplicas": status.get("readyReplicas", 0)}
+        return {"namespace": namespace, "model": name, "inFlight": sum(load), "queued": load[1], **workers}
 
     def wake_first(self, key: Key) -> None:
         """Somebody waits for what is to be done about `key`: before all others."""
@@ -123,6 +139,7 @@ class Operator:
             self._loads.run(),
             self._progress.run(),
             self._scaler.run(),
+            self._gateway_scaler.run(),
             self.lister.run(self._settings.resync_s),
         ]
 

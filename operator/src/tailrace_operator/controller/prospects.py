@@ -1,6 +1,7 @@
 """What those who wait for a model are told while it has no worker: how far it is, and whether there is hope."""
 
 import time
+from collections.abc import Callable
 
 from nats.aio.client import Client
 from tailrace_protocol import subjects
@@ -16,9 +17,10 @@ _ASKED_FOR_S = 10.0
 
 
 class Prospects:
-    """The newest verdict on each model that somebody waits for."""
+    """The newest verdict on each model that somebody waits for; `on_news` is called when one is another."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_news: Callable[[], None]) -> None:
+        self._on_news = on_news
         self.refuse_after_s: dict[Key, float] = {}
         self._verdicts: dict[Key, tuple[Verdict, float]] = {}
         self._waiting: dict[Key, float] = {}
@@ -37,6 +39,8 @@ class Prospects:
         known = self._verdicts.get(key)
         since = known[1] if known and known[0].reason is ready.reason else time.monotonic()
         self._verdicts[key] = (ready, since)
+        if key in self._waiting and (known is None or known[0] != ready):
+            self._on_news()
 
     def forget(self, key: Key) -> None:
         """The model is gone."""

@@ -16,7 +16,8 @@ from tailrace_protocol.reports import WorkerReport
 from tailrace_protocol.subjects import ModelKey
 from tailrace_protocol.wire import encode
 
-from tailrace_operator.apply.kubernetes import KubernetesApi, KubernetesError
+from tailrace_operator.apply.kubernetes import KubernetesApi
+from tailrace_operator.controller.deletion_cost import GOES_FIRST, set_cost
 from tailrace_operator.controller.ears import Ears
 from tailrace_operator.controller.sizing import Sizing, condition
 from tailrace_operator.controller.world import Key, World
@@ -28,8 +29,6 @@ log = logging.getLogger("tailrace.operator.retiring")
 _LEASE_S = 4.0
 #: A pod that was to be removed and is not going after this is not going to.
 _REMOVED_WITHIN_S = 15.0
-_COST = "controller.kubernetes.io/pod-deletion-cost"
-_LOW_COST = "-1000"
 
 
 class Retiring:
@@ -57,7 +56,7 @@ class Retiring:
         for carrier in chosen:
             await self._retire(client, key, sizing, carrier)
             if carrier.empty:
-                await self._set_cost(pods[carrier.pod], _LOW_COST)
+                await set_cost(self._api, pods[carrier.pod], GOES_FIRST)
                 sizing.going[carrier.pod] = now
                 sizing.replicas -= 1
         return sizing.replicas != before
@@ -70,7 +69,7 @@ class Retiring:
             elif now - asked > _REMOVED_WITHIN_S:  # Another went in its place: it is one of those that stay.
                 log.info("retiring.stays key=%s pod=%s", key, name)
                 del sizing.going[name]
-                await self._set_cost(pods[name], None)
+                await set_cost(self._api, pods[name], None)
 
     def _is_settled(self, key: Key, sizing: Sizing) -> bool:
         """While a rollout replaces workers, it and not we decide which goes."""
@@ -101,16 +100,6 @@ class Retiring:
             elif report.pod in sizing.going:
                 await _say(client, key, report.worker, _LEASE_S)
         sizing.retiring &= keep
-
-    async def _set_cost(self, pod: Mapping[str, Any], cost: str | None) -> None:
-        described = pod["metadata"]
-        about = {"name": described["name"], "namespace": described["namespace"]}
-        annotations = {"annotations": {_COST: cost}} if cost is not None else {}
-        try:
-            manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {**about, **annotations}}
-            await self._api.apply(manifest, described["uid"])
-        except KubernetesError as error:  # Then another one goes, and hands its streams over as it does.
-            log.warning("retiring.cost_not_set pod=%s error=%s", described["name"], error)
 
 
 async def _say(client: Client, key: Key, worker: str, lease_s: float) -> None:

@@ -61,7 +61,7 @@ class Scaler:
         self._ears = Ears(self._on_call)
         self._retiring = Retiring(api, world, self._ears)
         self._shortage = Shortage(world)
-        self.prospects = Prospects()
+        self.prospects = Prospects(lambda: self._calls.set())
         # Time that never goes back, yet is the clock's: cron times are told by it.
         self._epoch = time.time() - time.monotonic()
 
@@ -91,7 +91,7 @@ class Scaler:
     def forget(self, key: Key) -> None:
         """The model is gone, or somebody else sets its size now."""
         if self._sizings.pop(key, None) is not None:
-            self._metrics.forget_scaling(key.namespace, key.name)
+            self._metrics.forget_scaling(key)
         self._shortage.forget(key)
         self.prospects.forget(key)
 
@@ -146,6 +146,7 @@ class Scaler:
         busy = {key for key, sizing in self._sizings.items() if sizing.is_busy}
         if number is None:
             await self._look(client, called, now)
+            await self.prospects.tell(client)
             return
         await self._ears.attend(client, {key for key in busy if self._sizings[key].replicas})
         await self._look(client, set(self._sizings) if number % _IDLE_ROUNDS == 0 else busy | set(called), now)
@@ -178,7 +179,8 @@ class Scaler:
         before = sizing.size
         decision = decide(now, samples, sizing.state, sizing.policy_within(ceiling, reason))
         changed = self._take(key, sizing, decision)
-        self._metrics.measure_scaling(key.namespace, key.name, sizing.size, counted)
+        self._metrics.decided(key, sizing.size)
+        self._metrics.measure(key, (counted.active, counted.queued) if counted else None)
         if changed and (resource := self._world.resource(key)) is not None:
             self._tell(resource, before, decision)
         if sizing.size == before:

@@ -95,10 +95,52 @@ class GatewayResources(Block):
     )
 
 
+class GatewayScaling(Block):
+    """Who sets the number of gateways: the operator, from their connections and CPU (Auto), or somebody else."""
+
+    rules = (
+        Rule(
+            cel="self.minReplicas <= self.maxReplicas",
+            message="minReplicas must not exceed maxReplicas: lower it or raise maxReplicas",
+            holds=lambda scaling: scaling.min_replicas <= scaling.max_replicas,
+            field="minReplicas",
+        ),
+    )
+
+    mode: Literal["Auto", "External"] = Field(
+        default="Auto",
+        description="Auto: the operator decides, and spec.replicas means nothing. "
+        "External: spec.replicas counts, which an HPA, KEDA or a person sets through the scale subresource.",
+    )
+    min_replicas: int = Field(default=2, ge=1, le=1000, description="Gateways that are always kept.")
+    max_replicas: int = Field(default=10, ge=1, le=1000, description="Gateways at most.")
+    target_connections: int = Field(
+        default=1000,
+        ge=1,
+        le=100_000,
+        description="Client connections that one gateway is meant to hold, idle ones too.",
+    )
+    target_cpu: Annotated[Quantity, QuantityRange("10m", "64")] = Field(
+        default=Quantity("600m"),
+        description="CPU cores that one gateway is meant to use; one process uses one at most.",
+    )
+    scale_down_delay: Annotated[Duration, DurationRange("0s", "1h")] = Field(
+        default=Duration("5m"), description="The size falls to the highest that was right within so long."
+    )
+
+
 class GatewaySpec(Block):
     """How many gateways there are, and how they treat clients."""
 
-    replicas: int = Field(default=2, ge=0, le=1000, description="Gateways. The scale subresource sets this field.")
+    replicas: int = Field(
+        default=2,
+        ge=0,
+        le=1000,
+        description="Gateways, unless scaling.mode is Auto. The scale subresource sets this field.",
+    )
+    scaling: GatewayScaling | None = Field(
+        default=None, description="How the number of gateways follows the load. Left out: it is replicas."
+    )
     service: Service = Field(default=Service(), description="How clients reach the gateways.")
     limits: GatewayLimits = Field(default=GatewayLimits(), description="What one gateway takes and keeps.")
     heartbeat: Annotated[Duration, DurationRange("1s", "50s")] = Field(
@@ -108,6 +150,11 @@ class GatewaySpec(Block):
     drain: GatewayDrain = Field(default=GatewayDrain(), description="How a gateway stops.")
     resources: GatewayResources = Field(default=GatewayResources(), description="What each gateway asks of its node.")
     pod: Pod = Field(default=Pod(), description="Changes to the gateways' pods.")
+
+    @property
+    def auto(self) -> GatewayScaling | None:
+        """The limits within which the operator sets the number of gateways; `None` where it does not."""
+        return self.scaling if self.scaling is not None and self.scaling.mode == "Auto" else None
 
 
 class StreamingGateway(Block):
@@ -121,6 +168,10 @@ class StreamingGateway(Block):
     metadata: Metadata
     spec: GatewaySpec = Field(default=GatewaySpec(), description="How many gateways there are, and how they behave.")
     status: GatewayStatus | None = Field(default=None, description="What the operator sees; written by it alone.")
+
+    def with_gateways(self, count: int) -> Self:
+        """This gateway with that many pods."""
+        return self.model_copy(update={"spec": self.spec.model_copy(update={"replicas": count})})
 
     @classmethod
     def parse(cls, document: Any) -> Self:

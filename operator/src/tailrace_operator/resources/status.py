@@ -43,9 +43,9 @@ class Fetch(Block):
 
 
 class Size(Block):
-    """The number of workers that the operator decided on last."""
+    """The number of pods that the operator decided on last."""
 
-    replicas: int = Field(ge=0, description="Workers.")
+    replicas: int = Field(ge=0, description="Pods.")
     reason: str = Field(max_length=1024, description="Why, in words.")
     since: str = Field(description="Since when.", json_schema_extra={"format": "date-time"})
 
@@ -73,4 +73,5 @@ class GatewayStatus(Block):
     selector: str | None = Field(default=None, description="Label selector of the gateways' pods, for scalers.")
     address: str | None = Field(default=None, max_length=1024, description="Where clients reach it, as a URL.")
     models: int | None = Field(default=None, ge=0, description="Models that it serves.")
+    scaling: Size | None = Field(default=None, description="The decision about the number of gateways, in mode Auto.")
     conditions: Conditions

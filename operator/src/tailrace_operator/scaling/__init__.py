@@ -6,6 +6,7 @@ next decision starts from, so that a simulation drives the same code as a cluste
 
 from tailrace_operator.scaling.capacity import Batch, capacity
 from tailrace_operator.scaling.decision import Decision, State, decide
+from tailrace_operator.scaling.gateways import GatewayLoad, GatewayPolicy, GatewayState, decide_gateways
 from tailrace_operator.scaling.leaving import Carrier, leaving
 from tailrace_operator.scaling.pace import Pace
 from tailrace_operator.scaling.policy import Policy
@@ -18,6 +19,9 @@ __all__ = [
     "Carrier",
     "Claim",
     "Decision",
+    "GatewayLoad",
+    "GatewayPolicy",
+    "GatewayState",
     "Pace",
     "Policy",
     "Sample",
@@ -25,6 +29,7 @@ __all__ = [
     "State",
     "capacity",
     "decide",
+    "decide_gateways",
     "donors",
     "leaving",
 ]

@@ -1,10 +1,12 @@
 """One look at a gateway: all parts together, with an API server in memory."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tailrace_operator.controller.executor import Executor
+from tailrace_operator.controller.gateway_scaler import GatewayScaler
 from tailrace_operator.controller.gateways import GatewayReconciler
 from tailrace_operator.controller.journal import Journal
 from tailrace_operator.controller.metrics import Metrics
@@ -29,7 +31,8 @@ SERVES = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyRe
 class Bench:
     def __init__(self, *present: dict[str, Any]) -> None:
         self.api, self.world = FakeApi(*(present or [gateway("edge")])), World()
-        reporter = Reporter(self.api, self.world, Journal(self.api, "operator-0", lambda: NOW), Metrics(), lambda: NOW)
+        journal = Journal(self.api, "operator-0", lambda: NOW)
+        reporter = Reporter(self.api, self.world, journal, Metrics(), lambda: NOW)
         self.secrets = SecretTroubles(lambda namespace: None)
         self.reconciler = GatewayReconciler(
             self.world,
@@ -38,6 +41,7 @@ class Bench:
             Pods(self.api, lambda: NOW),
             self.secrets,
             RenderSettings(),
+            GatewayScaler(self.api, SimpleNamespace(client=None), self.world, journal, lambda key: None),
         )
 
     async def look(self) -> float | None:

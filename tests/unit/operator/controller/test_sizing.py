@@ -148,7 +148,9 @@ def test_a_rich_model_gives_one_worker_at_a_time_for_as_long_as_another_is_short
 
 
 def test_waiting_clients_are_told_why_and_after_a_while_that_there_is_no_hope() -> None:
-    prospects = Prospects()
+    news: list[bool] = []
+    prospects = Prospects(lambda: news.append(True))
+    prospects.asked(ECHO)
     prospects.refuse_after_s[ECHO] = 3_600.0
     prospects.judged(ECHO, Verdict("False", reasons.NO_GPU_FREE, "no node has 1 free GPU"))
     report = prospects.report(ECHO, 0.0)
@@ -162,6 +164,8 @@ def test_waiting_clients_are_told_why_and_after_a_while_that_there_is_no_hope() 
     loading = prospects.report(ECHO, 1e12)
     assert loading is not None
     assert not loading.hopeless, "what is under way is waited for"
+    prospects.judged(ECHO, Verdict("False", reasons.WORKERS_STARTING, "loading weights"))
+    assert len(news) == 2, "the same again is no news"
     prospects.judged(ECHO, Verdict("True", reasons.SERVING, "1 of 1"))
     assert prospects.report(ECHO, 1e12) is None
 
