@@ -14,7 +14,8 @@ CRDS := .venv/bin/python -m tailrace_operator.crds crds --chart charts/tailrace/
 
 .DEFAULT_GOAL := help
 .PHONY: help up needs model check lint types layers crds crds-current docs docs-current unit system test integration engine sdk chart \
-        test-cluster test-cluster-vllm cluster cluster-down images bench bench-scaling fmt env worker-env hooks clean clean-state
+        test-cluster test-cluster-vllm test-cluster-scaling cluster cluster-down images bench bench-scaling fmt env worker-env \
+        hooks clean clean-state
 # A half-made file must not look finished, and Ctrl-C must reach the one program that runs.
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -90,6 +91,9 @@ test-cluster: env ## Test on a real Kubernetes: two nodes on this machine (Linux
 
 test-cluster-vllm: env worker-env model ## The same with real vLLM workers in pods, and what is in their image (6 GB)
 	TAILRACE_SLOW=1 .venv/bin/pytest -q -s tests/cluster/test_vllm.py tests/cluster/test_images.py -k 'test_vllm or worker-cpu'
+
+test-cluster-scaling: env ## All that is tested about scaling on a cluster, with the timelines (15 min)
+	TAILRACE_SCALING=1 .venv/bin/pytest -q -s tests/cluster/test_scaling.py
 
 cluster: env ## Run two nodes here with Tailrace installed, to play with; `make cluster-down` ends them
 	@PYTHONPATH=tests/cluster .venv/bin/python -m playground up

@@ -64,9 +64,26 @@ VLLM = {
     "speculative": {"method": "ngram", "tokens": 5, "ngram": {"min": 1, "max": 64}},
     "extraArgs": ["--block-size=32"],
 }
+PACE = {"workers": 2, "percent": 100, "period": "1m"}
+SCALING = {
+    "mode": "Auto",
+    "minReplicas": 1,
+    "maxReplicas": 1000,
+    "targetUtilization": 80,
+    "targetInterTokenLatency": "50ms",
+    "tolerance": 5,
+    "zeroGracePeriod": "10m",
+    "scaleDownDelay": "1m",
+    "scaleUp": PACE,
+    "scaleDown": PACE,
+    "schedule": [{"start": "0 8 * * MON-FRI", "end": "0 18 * * *", "timeZone": "Europe/Berlin", "minReplicas": 2}],
+    "priority": 0,
+    "refuseAfter": "30s",
+}
 SPEC = {
     "gateway": {"name": "default"},
     "replicas": 1,
+    "scaling": SCALING,
     "resources": {
         "gpu": {
             "count": 64,
@@ -97,6 +114,14 @@ S3 = {"s3": {"bucket": "bbb", "prefix": "p", "endpoint": "http://m", "region": "
 CACHE = {"size": "1Gi", "storageClassName": "nfs", "accessMode": "ReadWriteMany", "keep": True}
 GATEWAY = {
     "replicas": 2,
+    "scaling": {
+        "mode": "Auto",
+        "minReplicas": 1,
+        "maxReplicas": 1000,
+        "targetConnections": 1000,
+        "targetCpu": "600m",
+        "scaleDownDelay": "5m",
+    },
     "service": {
         "type": "LoadBalancer",
         "annotations": {"a/b": "c"},

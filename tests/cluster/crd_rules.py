@@ -51,6 +51,16 @@ RULES: list[tuple[str, list[Document], list[Document]]] = [
         [model("tailrace"), gateway("tailrace-gateway-a")],
         [model("tailrace-gateway"), model("tailrace-gateway-a")],
     ),
+    (
+        "minReplicas must not exceed maxReplicas",
+        [model(scaling={"minReplicas": 3, "maxReplicas": 3}), gateway(scaling={"minReplicas": 3, "maxReplicas": 3})],
+        [model(scaling={"minReplicas": 4, "maxReplicas": 3}), gateway(scaling={"minReplicas": 4, "maxReplicas": 3})],
+    ),
+    (
+        "a pace needs workers or percent",
+        [model(scaling={"scaleUp": {"workers": 1}, "scaleDown": {"percent": 1}})],
+        [model(scaling={"scaleUp": {"period": "1m"}}), model(scaling={"scaleDown": {}})],
+    ),
     ("an adapter must not be called like the model", [adapter("other")], [adapter("full")]),
     (
         "engine.vllm needs model.source; engine.simulated has no model",
