@@ -62,7 +62,8 @@ def _gateway_at_zero(view: ModelView) -> Finding | None:
 def _at_zero(view: ModelView) -> Finding | None:
     if view.workload.wanted or view.wakes:
         return None
-    return Finding(reasons.NO_WORKERS, "replicas is 0: requests wait in the queue until it is raised")
+    why = "no worker is started while the resource is paused" if view.paused else "replicas is 0"
+    return Finding(reasons.NO_WORKERS, f"{why}: requests wait in the queue until that changes")
 
 
 def _scaled_to_zero(view: ModelView) -> Finding | None:

@@ -47,7 +47,9 @@ class _Stream(msgspec.Struct):
 
 
 class _Consumer(msgspec.Struct):
-    num_ack_pending: int = 0
+    """An answer without a leader has an error, and no count: that nothing runs is only true where it is said."""
+
+    num_ack_pending: int | None = None
 
 
 _stream = msgspec.json.Decoder(_Stream)
@@ -55,7 +57,7 @@ _consumer = msgspec.json.Decoder(_Consumer)
 
 
 async def count(client: Client, keys: Collection[Key]) -> dict[Key, Count]:
-    """The counts of those models that could be looked at."""
+    """The counts of those models that could be looked at within `_TIMEOUT_S`, all together."""
     found: dict[Key, Count] = {}
     limit = asyncio.Semaphore(_AT_ONCE)
 
@@ -65,7 +67,11 @@ async def count(client: Client, keys: Collection[Key]) -> dict[Key, Count]:
         if counted is not None:
             found[key] = counted
 
-    await asyncio.gather(*(look(key) for key in keys))
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            await asyncio.gather(*(look(key) for key in keys))
+    except TimeoutError:
+        log.warning("counts.late unknown=%d of=%d", len(keys) - len(found), len(keys))
     return found
 
 
@@ -82,6 +88,8 @@ async def count_one(client: Client, key: Key) -> Count | None:
         consumer = _consumer.decode((await client.request(asked, timeout=_TIMEOUT_S)).data)
     except (NatsError, TimeoutError, msgspec.MsgspecError) as error:
         log.warning("counts.unknown stream=%s error=%s", name, type(error).__name__)
+        return None
+    if consumer.num_ack_pending is None:
         return None
     active = min(consumer.num_ack_pending, stream.state.messages)
     return Count(stream.state.last_seq, active, stream.state.messages - active)

@@ -9,7 +9,13 @@ from tailrace_operator.apply.kubernetes import KubernetesApi, KubernetesError
 log = logging.getLogger("tailrace.operator")
 
 ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
-GOES_FIRST = "-1000"
+#: The lowest there is, which nobody else would choose: ours are found again by it.
+GOES_FIRST = "-2147483648"
+
+
+def goes_first(pod: Mapping[str, Any]) -> bool:
+    """Whether it was said of this pod that it is to be the first to go."""
+    return (pod["metadata"].get("annotations") or {}).get(ANNOTATION) == GOES_FIRST
 
 
 async def set_cost(api: KubernetesApi, pod: Mapping[str, Any], cost: str | None) -> None:

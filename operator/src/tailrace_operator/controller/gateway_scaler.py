@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,16 +17,19 @@ from tailrace_protocol.reports import GatewayReport, decode_gateway_report
 
 from tailrace_operator.apply.kubernetes import KubernetesApi
 from tailrace_operator.controller.broker_link import BrokerLink
-from tailrace_operator.controller.deletion_cost import GOES_FIRST, set_cost
+from tailrace_operator.controller.deletion_cost import GOES_FIRST, goes_first, set_cost
 from tailrace_operator.controller.journal import Journal
 from tailrace_operator.controller.world import Key, World
+from tailrace_operator.render.rendered import Manifest
 from tailrace_operator.resources import StreamingGateway
 from tailrace_operator.resources.gateway import GatewayScaling
-from tailrace_operator.scaling import GatewayLoad, GatewayPolicy, GatewayState, decide_gateways
+from tailrace_operator.scaling import GatewayDecision, GatewayLoad, GatewayPolicy, GatewayState, decide_gateways
 
 log = logging.getLogger("tailrace.operator.gateways")
 
 _EVERY_S = 2.0
+#: A pod that was to be removed and is not going after this is not going to.
+_REMOVED_WITHIN_S = 15.0
 
 
 @dataclass
@@ -35,6 +38,7 @@ class _Sizing:
     policy: GatewayPolicy
     reason: str
     since: datetime
+    chosen_at: float = -_REMOVED_WITHIN_S
 
 
 class GatewayScaler:
@@ -65,14 +69,27 @@ class GatewayScaler:
             return gateway
         policy = _policy_of(scaling)
         if key not in self._sizings:
-            size = self._deployment(key).get("spec", {}).get("replicas", policy.min_gateways)
-            state = GatewayState(size, time.monotonic())
+            state = GatewayState(self._found(key, policy.min_gateways), time.monotonic())
             self._sizings[key] = _Sizing(state, policy, "as it was found", datetime.now(UTC))
-        self._sizings[key].policy = policy
-        return gateway.with_gateways(self._sizings[key].state.size)
+        sizing = self._sizings[key]
+        sizing.policy = policy
+        bounded = min(max(sizing.state.size, policy.min_gateways), policy.max_gateways)
+        if bounded != sizing.state.size:  # What an admin edits holds without a look at the load.
+            sizing.state = replace(sizing.state, size=bounded)
+            sizing.reason = f"between {policy.min_gateways} and {policy.max_gateways} are allowed"
+            sizing.since = datetime.now(UTC)
+        return gateway.with_gateways(bounded)
+
+    def left_alone(self, key: Key, gateway: StreamingGateway) -> StreamingGateway:
+        """The gateway with as many pods as it has: a person asked to leave it as it is."""
+        self.forget(key)
+        return gateway.with_gateways(self._found(key, gateway.spec.replicas))
+
+    def _found(self, key: Key, otherwise: int) -> int:
+        return int(self._world.deployment(key).get("spec", {}).get("replicas", otherwise))
 
     def forget(self, key: Key) -> None:
-        """The gateway is gone, or somebody else sets its size now."""
+        """The gateway is gone, or nothing is to be decided about it now."""
         self._sizings.pop(key, None)
 
     def told(self, key: Key) -> dict[str, Any] | None:
@@ -91,8 +108,6 @@ class GatewayScaler:
                 await self._round(time.monotonic())
             except (NatsError, TimeoutError) as error:
                 log.warning("gateways.round_lost error=%s", type(error).__name__)
-            except Exception:  # A bug in one round must not end all rounds.
-                log.exception("gateways.broken")
 
     async def _round(self, now: float) -> None:
         client = self._broker.client
@@ -104,7 +119,10 @@ class GatewayScaler:
             return  # Nobody has been heard yet.
         self._heard = {name: heard for name, heard in self._heard.items() if heard[0] > now}
         for key, sizing in list(self._sizings.items()):
-            await self._decide(key, sizing, now)
+            try:
+                await self._decide(key, sizing, now)
+            except Exception:  # A bug that one gateway brings about must not end the others' rounds.
+                log.exception("gateways.broken key=%s", key)
 
     async def _on_report(self, message: Msg) -> None:
         if (report := read(decode_gateway_report, message)) is not None:
@@ -112,17 +130,23 @@ class GatewayScaler:
 
     async def _decide(self, key: Key, sizing: _Sizing, now: float) -> None:
         reports = [r for _, r in self._heard.values() if (r.namespace, r.name) == (key.namespace, key.name)]
-        loads = [GatewayLoad(report.connections + report.idle, report.cpu) for report in reports]
-        serving = int(self._deployment(key).get("status", {}).get("readyReplicas") or 0)
+        pods = _there(self._world.pods(key))
+        loads = [GatewayLoad(r.connections + r.idle, r.cpu, leaves=r.pod not in pods) for r in reports]
         before = sizing.state.size
-        decision = decide_gateways(now, loads, serving, sizing.state, sizing.policy)
+        decision = decide_gateways(now, loads, len(pods), sizing.state, sizing.policy)
         if decision.size < before and self._drains(key):
             return  # One round of leaving at a time: what drains still carries clients.
         sizing.state = decision.state
+        if now - sizing.chosen_at > _REMOVED_WITHIN_S:
+            await self._keep_all(pods)
         if decision.size == before:
             return
         if decision.size < before:
-            await self._choose(key, reports, before - decision.size)
+            await self._choose(pods, reports, before - decision.size)
+            sizing.chosen_at = now
+        await self._tell(key, sizing, before, decision)
+
+    async def _tell(self, key: Key, sizing: _Sizing, before: int, decision: GatewayDecision) -> None:
         sizing.reason, sizing.since = decision.reason, datetime.now(UTC)
         log.info("gateways.decided key=%s from=%d to=%d reason=%s", key, before, decision.size, decision.reason)
         self._wake(key)
@@ -131,18 +155,26 @@ class GatewayScaler:
             text = f"from {before} to {decision.size} gateways: {decision.reason}"
             await self._journal.tell(resource, "Normal", reason, text)
 
-    async def _choose(self, key: Key, reports: list[GatewayReport], count: int) -> None:
+    async def _choose(self, pods: Mapping[str, Manifest], reports: list[GatewayReport], count: int) -> None:
         """Those with the fewest connections go."""
-        pods = {pod["metadata"]["name"]: pod for pod in self._world.pods(key)}
         known = sorted((r for r in reports if r.pod in pods), key=lambda r: (r.connections, r.idle, r.pod))
         for report in known[:count]:
             await set_cost(self._api, pods[report.pod], GOES_FIRST)
 
+    async def _keep_all(self, pods: Mapping[str, Manifest]) -> None:
+        """Others went in the place of these, or an operator before this one chose them."""
+        for pod in pods.values():
+            if goes_first(pod):
+                await set_cost(self._api, pod, None)
+
     def _drains(self, key: Key) -> bool:
         return any("deletionTimestamp" in pod["metadata"] for pod in self._world.pods(key))
 
-    def _deployment(self, key: Key) -> Mapping[str, Any]:
-        return next((child for child in self._world.children(key) if child["kind"] == "Deployment"), {})
+
+def _there(pods: Iterable[Manifest]) -> dict[str, Manifest]:
+    """By name, those whose program runs, and is not told to stop."""
+    running = (pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running")
+    return {pod["metadata"]["name"]: pod for pod in running if "deletionTimestamp" not in pod["metadata"]}
 
 
 def _policy_of(scaling: GatewayScaling) -> GatewayPolicy:

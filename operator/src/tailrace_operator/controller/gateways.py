@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from tailrace_operator.conditions import GatewayView, WorkloadView, gateway_verdicts
 from tailrace_operator.controller.executor import Executor, Outcome
 from tailrace_operator.controller.gateway_scaler import GatewayScaler
-from tailrace_operator.controller.models import LOOK_AGAIN_S, is_paused
+from tailrace_operator.controller.models import LOOK_AGAIN_S, is_paused, size_that_holds
 from tailrace_operator.controller.pods import Pods, again_s, soonest
 from tailrace_operator.controller.reporting import Reporter
 from tailrace_operator.controller.secret_troubles import SecretTroubles
@@ -52,6 +52,7 @@ class GatewayReconciler:
             gateway = StreamingGateway.parse({name: part for name, part in resource.items() if name != "status"})
         except ValidationError as error:
             wrong = [f"{spelled(path)} {sentence}" for path, sentence in complaints(error)]
+            self._scaler.forget(key)
             workload = await self._workload(key, None)
             await self._report(key, resource, GatewayView(workload, complaints=wrong))
             return again_s(workload.pods)
@@ -59,7 +60,8 @@ class GatewayReconciler:
 
     async def _bring_about(self, key: Key, resource: Manifest, gateway: StreamingGateway) -> float | None:
         paused, outcome = is_paused(resource), Outcome()
-        gateway = self._scaler.sized(key, gateway)
+        sized = self._scaler.left_alone if paused else self._scaler.sized
+        gateway = sized(key, gateway)
         if not paused:
             outcome = await self._executor.carry_out(self._plan(key, resource, gateway), resource["metadata"]["uid"])
         workload = await self._workload(key, gateway.spec.replicas)
@@ -103,7 +105,7 @@ class GatewayReconciler:
             "selector": f"app.kubernetes.io/name=tailrace-gateway,app.kubernetes.io/instance={key.name}",
             "address": self._address(key)[0],
             "models": models,
-            "scaling": self._scaler.told(key),
+            "scaling": size_that_holds(self._scaler.told(key), view, resource.get("status") or {}),
         }
         await self._reporter.report(resource, fields, gateway_verdicts(view))
 

@@ -80,10 +80,15 @@ class Loads:
         self._wake = wake
         self._orphans = Orphans(world, namespaces)
         self._loads: dict[Key, tuple[int, int]] = {}
+        self._fresh: dict[Key, tuple[int, int]] = {}
 
     def of(self, key: Key) -> tuple[int, int] | None:
-        """Running and waiting streams of a model; `None` while they are not known."""
+        """Running and waiting streams of a model as they were counted last; `None` before they were."""
         return self._loads.get(key)
+
+    def fresh(self, key: Key) -> tuple[int, int] | None:
+        """The same, to decide by: `None` where the last look could not count them."""
+        return self._fresh.get(key)
 
     async def run(self) -> None:
         """Count every few seconds until cancelled."""
@@ -99,41 +104,44 @@ class Loads:
                 log.warning("loads.unknown error=%s", type(error).__name__)
                 self._forget()
 
-    async def _count(self, client: Client) -> dict[Key, tuple[int, int]]:
+    async def _count(self, client: Client) -> dict[Key, tuple[int, int] | None]:
+        """The models that have a queue; `None` for one whose queue does not tell."""
         messages, logs = await _messages_by_stream(client), await _log_names(client)
         self._orphans.look({*messages, *logs})
         jetstream = client.jetstream(timeout=_TIMEOUT_S)
-        counted: dict[Key, tuple[int, int]] = {}
+        counted: dict[Key, tuple[int, int] | None] = {}
         for key, _ in self._world.resources("StreamingModel"):
             model = ModelKey(key.namespace, key.name)
             stream = queue_stream(model)
             if stream in messages:
-                counted[key] = await self._load(jetstream, key, stream) if messages[stream] else (0, 0)
+                counted[key] = await self._load(jetstream, stream) if messages[stream] else (0, 0)
             is_whole = stream in messages and log_stream(model) in logs
             if not is_whole and self._broker.miss(model):
                 self._wake(key)  # Somebody deleted what the operator had made.
         return counted
 
-    async def _load(self, jetstream: JetStreamContext, key: Key, stream: str) -> tuple[int, int]:
-        """One model's; a queue without a leader keeps its last count, and holds up no others."""
+    async def _load(self, jetstream: JetStreamContext, stream: str) -> tuple[int, int] | None:
+        """One model's; a queue without a leader holds up no others."""
         try:
             return await _load(jetstream, stream)
         except (NatsError, TimeoutError) as error:
             log.warning("loads.stale stream=%s error=%s", stream, type(error).__name__)
-            return self._loads.get(key, (0, 0))
+            return None
 
     def _forget(self) -> None:
         """What was counted is old: the status keeps it, but nobody shall scale by it."""
+        self._fresh = {}
         for key in self._loads:
             self._measure(key, None)
 
-    def _take_in(self, counted: dict[Key, tuple[int, int]]) -> None:
-        changed = [key for key in {*counted, *self._loads} if counted.get(key) != self._loads.get(key)]
-        for key in {*counted, *self._loads}:
-            self._measure(key, counted.get(key))
-        self._loads = counted
-        for key in changed:
-            self._wake(key)
+    def _take_in(self, counted: dict[Key, tuple[int, int] | None]) -> None:
+        before = self._loads
+        self._fresh = {key: load for key, load in counted.items() if load is not None}
+        self._loads = {key: before[key] for key in counted if key in before} | self._fresh
+        for key in {*counted, *before}:
+            self._measure(key, self._fresh.get(key))
+            if self._loads.get(key) != before.get(key):
+                self._wake(key)
 
 
 async def _messages_by_stream(client: Client) -> dict[str, int]:
@@ -172,9 +180,9 @@ def _after(offset: int, page: _Page | _Names) -> tuple[int, int]:
     return offset + length, page.total if length else 0
 
 
-async def _load(jetstream: JetStreamContext, stream: str) -> tuple[int, int]:
+async def _load(jetstream: JetStreamContext, stream: str) -> tuple[int, int] | None:
     try:
         info = await jetstream.consumer_info(stream, WORKERS_CONSUMER)
-    except NotFoundError:
-        return 0, 0
+    except NotFoundError:  # Somebody deleted it: which requests run is known to nobody until it is made anew.
+        return None
     return info.num_ack_pending or 0, info.num_pending or 0

@@ -41,6 +41,13 @@ class Metrics:
         self.desired = self._of_model("scaling_desired_replicas", "Workers that the operator decided on, in mode Auto")
         self.in_flight = self._of_model("streams_in_flight", "Streams that run or wait, as the queue counts them")
         self.queued = self._of_model("requests_queued", "Requests that wait for a worker")
+        self.limited = Gauge(
+            "tailrace_operator_scaling_limited",
+            "1 while something keeps a model's size from what is right: `by` says what",
+            ["namespace", "name", "by"],
+            registry=self.registry,
+        )
+        self._limited_by: dict[Key, str] = {}
         self.decisions = Counter(
             "tailrace_operator_scaling_decisions",
             "Changes of a model's size, by direction (up, down)",
@@ -71,13 +78,21 @@ class Metrics:
         self.in_flight.labels(key.namespace, key.name).set(sum(load))
         self.queued.labels(key.namespace, key.name).set(load[1])
 
-    def decided(self, key: Key, size: int) -> None:
-        """A model is to have so many workers."""
+    def decided(self, key: Key, size: int, by: str) -> None:
+        """A model is to have so many workers; kept from more or fewer `by` that, or by nothing."""
         self.desired.labels(key.namespace, key.name).set(size)
+        before = self._limited_by.get(key, "")
+        if before and before != by:
+            self.limited.remove(key.namespace, key.name, before)
+        if by:
+            self.limited.labels(key.namespace, key.name, by).set(1)
+        self._limited_by[key] = by
 
     def forget_scaling(self, key: Key) -> None:
         """The operator does not decide about this model any more."""
         self._forget((self.desired,), key)
+        if by := self._limited_by.pop(key, ""):
+            self.limited.remove(key.namespace, key.name, by)
 
     def _forget(self, gauges: Iterable[Gauge], key: Key) -> None:
         for gauge in gauges:

@@ -13,6 +13,7 @@ from tailrace_operator.conditions import (
     BrokerView,
     FetchView,
     GatewayLink,
+    GatewayView,
     ModelView,
     PodView,
     WorkloadView,
@@ -102,23 +103,26 @@ class ModelReconciler:
 
     async def _refuse(self, key: Key, resource: Manifest, wrong: list[str]) -> float | None:
         """Say what is wrong with the spec; what runs goes on as it is."""
+        self._tools.scaler.forget(key)
         pods, _ = await self._pods(key)
         await self._report(key, resource, ModelView(self._workers(key, None, pods), complaints=wrong))
         return again_s(pods)
 
     async def _bring_about(self, key: Key, resource: Manifest, model: StreamingModel) -> float | None:
         tools, paused = self._tools, is_paused(resource)
-        model = tools.scaler.sized(key, model)
+        sized = tools.scaler.left_alone if paused else tools.scaler.sized
+        model = sized(key, model)
         rendered = render(model, tools.rendering)
         broker, outcome = (BrokerView(), Outcome()) if paused else await self._carry_out(key, resource, rendered)
-        tools.scaler.written(key)
+        if not paused and not outcome.conflicts:
+            tools.scaler.written(key, model.spec.replicas)
         pods, of_fetch = await self._pods(key)
         workers, fetch = self._workers(key, model.spec.replicas, pods), await self._fetch(key, rendered, of_fetch)
         self._follow(key, workers, fetch)
         view = ModelView(
             workload=workers,
             paused=paused,
-            wakes=model.spec.auto is not None,
+            wakes=model.spec.auto is not None and not paused,
             conflicts=outcome.conflicts,
             missing_secret=tools.secrets.of(key.namespace),
             broker=broker,
@@ -180,7 +184,7 @@ class ModelReconciler:
             "selector": f"app.kubernetes.io/name=tailrace-worker,app.kubernetes.io/instance={key.name}",
             "streams": streams,
             "queued": queued,
-            "scaling": self._tools.scaler.told(key),
+            "scaling": size_that_holds(self._tools.scaler.told(key), view, before),
             "model": fetching.status(view.fetch, self._tools.progress.fetch_of(key), before.get("model")),
         }
         verdicts = model_verdicts(view)
@@ -212,6 +216,13 @@ def gateway_link(world: World, namespace: str, name: str) -> GatewayLink:
     """Whether the gateway called `name` serves."""
     gateway = world.resource(Key("StreamingGateway", namespace, name))
     return GatewayLink.of(name, gateway, is_made=name == DEFAULT_GATEWAY)
+
+
+def size_that_holds(
+    told: dict[str, Any] | None, view: ModelView | GatewayView, before: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The decision to tell in a status: where nothing is decided now, the one that was told `before`."""
+    return before.get("scaling") if told is None and (view.paused or view.complaints) else told
 
 
 def _deployment(observed: list[Manifest]) -> Manifest | None:

@@ -63,7 +63,7 @@ class Operator:
         self.broker = BrokerLink(credentials.for_operator, self.wake_all)
         self.metrics.broker_connected.set_function(lambda: self.broker.client is not None)
         self.lister = Lister(api, self.world, settings.watch_namespaces, self.wake, self._wake_in, self.broker.forget)
-        self._loads = Loads(self.broker, self.world, self.wake, settings.watch_namespaces, self.metrics.measure)
+        self._loads = Loads(self.broker, self.world, self.wake, settings.watch_namespaces, self._measured)
         self._progress = Progress(self.broker, self.wake)
         executor = Executor(api, self.world)
         reporter = Reporter(api, self.world, journal, self.metrics, _now)
@@ -107,10 +107,15 @@ class Operator:
         if key.kind == "StreamingGateway":
             self._wake_models_of(key)
 
+    def _measured(self, key: Key, load: tuple[int, int] | None) -> None:
+        self.metrics.measure(key, load)
+        if load and sum(load):
+            self._scaler.notice(key)
+
     def load_of(self, namespace: str, name: str) -> dict[str, Any] | None:
         """What a scaler is told of a model: nothing while it is not known; `None` if there is no such model."""
         key = Key("StreamingModel", namespace, name)
-        resource, load = self.world.resource(key), self._loads.of(key)
+        resource, load = self.world.resource(key), self._loads.fresh(key)
         if resource is None:
             return None
         if load is None or self.broker.client is None:

@@ -7,7 +7,8 @@ which is the one writer of `replicas`.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from tailrace_operator.apply.kubernetes import KubernetesApi
+from tailrace_operator.controller import worker_pods
 from tailrace_operator.controller.broker_link import BrokerLink
 from tailrace_operator.controller.counts import Count, count
 from tailrace_operator.controller.ears import Ears
@@ -23,7 +25,7 @@ from tailrace_operator.controller.metrics import Metrics
 from tailrace_operator.controller.prospects import Prospects
 from tailrace_operator.controller.retiring import Retiring
 from tailrace_operator.controller.shortage import Shortage
-from tailrace_operator.controller.sizing import Sizing, policy_of, start_s
+from tailrace_operator.controller.sizing import Sizing, policy_of
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.render.rendered import Manifest
 from tailrace_operator.resources import StreamingModel
@@ -32,9 +34,20 @@ from tailrace_operator.scaling import Decision, Policy, State, decide
 log = logging.getLogger("tailrace.operator.scaling")
 
 _EVERY_S = 1.0
-#: Models without workers and without requests are looked at every so many rounds; a call comes at once.
-_IDLE_ROUNDS = 5
+#: Models without workers and without requests are looked at every so many rounds, each in another one; a call comes at
+#: once, and a queue in which something lies is noticed within seconds.
+_IDLE_ROUNDS = 30
 _MAX_REASON = 1000
+#: What keeps a size from what is right, and stays: worth a word in the status. The others come and go.
+_LASTING = ("maximum", "capacity", "no-data")
+
+
+@dataclass
+class _Call:
+    """Somebody waits at a model since `at`; what was `decided` for that is to be written."""
+
+    at: float
+    decided: bool = False
 
 
 class Scaler:
@@ -56,8 +69,9 @@ class Scaler:
         self._wake = wake
         self._sizings: dict[Key, Sizing] = {}
         self._posts: set[asyncio.Task[None]] = set()
-        self._called: dict[Key, float] = {}
+        self._called: dict[Key, _Call] = {}
         self._calls = asyncio.Event()
+        self._noticed: set[Key] = set()
         self._ears = Ears(self._on_call)
         self._retiring = Retiring(api, world, self._ears)
         self._shortage = Shortage(world)
@@ -79,21 +93,36 @@ class Scaler:
         self.prospects.refuse_after_s[key] = scaling.refuse_after.seconds
         return model.with_workers(sizing.replicas)
 
+    def left_alone(self, key: Key, model: StreamingModel) -> StreamingModel:
+        """The model with as many workers as it has: a person asked to leave it as it is."""
+        self.forget(key)
+        found = self._found(key)
+        return model if found is None else model.with_workers(found)
+
+    def _found(self, key: Key) -> int | None:
+        deployment = self._world.deployment(key)
+        return int(deployment["spec"].get("replicas", 1)) if deployment else None
+
     def _begin(self, key: Key, policy: Policy) -> Sizing:
         """A model that has workers keeps them until there was time to look."""
-        deployment = next((child for child in self._world.children(key) if child["kind"] == "Deployment"), None)
-        size = policy.min_workers if deployment is None else deployment["spec"].get("replicas", 1)
+        found = self._found(key)
+        size = policy.min_workers if found is None else found
         self._sizings[key] = Sizing(
             State.at_start(self._now(), size), policy, size, "as it was found", datetime.now(UTC)
         )
         return self._sizings[key]
 
     def forget(self, key: Key) -> None:
-        """The model is gone, or somebody else sets its size now."""
+        """The model is gone, or nothing is to be decided about it now; workers that retire come back by their lease."""
         if self._sizings.pop(key, None) is not None:
             self._metrics.forget_scaling(key)
+        self._called.pop(key, None)
         self._shortage.forget(key)
         self.prospects.forget(key)
+
+    def notice(self, key: Key) -> None:
+        """Something lies in the model's queue."""
+        self._noticed.add(key)
 
     def told(self, key: Key) -> dict[str, Any] | None:
         """The last decision, for the model's status."""
@@ -103,73 +132,89 @@ class Scaler:
         since = sizing.since.strftime("%Y-%m-%dT%H:%M:%SZ")
         return {"replicas": sizing.size, "reason": sizing.reason[:_MAX_REASON], "since": since}
 
-    def written(self, key: Key) -> None:
-        """The model's Deployment is as it was asked for: how long that took since its requests called is measured."""
-        if (called := self._called.pop(key, None)) is not None:
-            self._metrics.reaction_seconds.observe(time.monotonic() - called)
+    def written(self, key: Key, replicas: int) -> None:
+        """The model's Deployment has so many workers asked for: how long that took since the call is measured."""
+        call, sizing = self._called.get(key), self._sizings.get(key)
+        if call is not None and sizing is not None and call.decided and sizing.replicas == replicas:
+            self._metrics.reaction_seconds.observe(time.monotonic() - call.at)
+            del self._called[key]
 
     async def run(self) -> None:
-        """Look every second, and at once when called, until cancelled."""
-        number, due = 0, time.monotonic()
+        """Look every second, and at once when called, until cancelled.
+
+        Calls have a loop of their own: who waits for a first worker does not wait until all others are looked at.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._answer_calls())
+            tasks.create_task(self._look_round())
+
+    async def _answer_calls(self) -> None:
         while True:
-            called, self._calls = set(self._called), asyncio.Event()
-            late = time.monotonic() >= due
-            try:
-                await self._round(called, number if late else None)
-            except (NatsError, TimeoutError) as error:
-                log.warning("scaling.round_lost error=%s", type(error).__name__)
-            except Exception:  # A bug in one round must not end all rounds.
-                log.exception("scaling.broken")
-            if late:
-                number, due = number + 1, time.monotonic() + _EVERY_S
-            await self._until_called(due - time.monotonic())
+            await self._calls.wait()
+            self._calls.clear()
+            if (client := self._broker.client) is not None:
+                await _survived(self._answer(client))
 
-    async def _until_called(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(max(0.0, seconds)):
-                await self._calls.wait()
-        except TimeoutError:
-            return
-
-    def _on_call(self, key: Key) -> None:
-        if key in self._sizings:
-            self._called.setdefault(key, time.monotonic())
-            self.prospects.asked(key)
-            self._calls.set()
-
-    async def _round(self, called: Collection[Key], number: int | None) -> None:
-        """Look at those that called; and, in a numbered round, at all that are busy, now and then at all."""
-        now, client = self._now(), self._broker.client
-        if client is None:
-            self._decide_blindly(now)
-            return
-        busy = {key for key, sizing in self._sizings.items() if sizing.is_busy}
-        if number is None:
-            await self._look(client, called, now)
-            await self.prospects.tell(client)
-            return
-        await self._ears.attend(client, {key for key in busy if self._sizings[key].replicas})
-        await self._look(client, set(self._sizings) if number % _IDLE_ROUNDS == 0 else busy | set(called), now)
-        for key in busy & set(self._sizings):
-            if await self._retiring.advance(client, key, self._sizings[key], now):
-                self._wake(key)
+    async def _answer(self, client: Client) -> None:
+        await self._look(client, [key for key, call in self._called.items() if not call.decided])
         await self.prospects.tell(client)
 
-    async def _look(self, client: Client, keys: Collection[Key], now: float) -> None:
+    async def _look_round(self) -> None:
+        number = 0
+        while True:
+            due = time.monotonic() + _EVERY_S
+            await _survived(self._round(number))
+            number += 1
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    def _on_call(self, key: Key) -> None:
+        if self._world.resource(key) is None:
+            return
+        self.prospects.asked(key)
+        if key in self._sizings:
+            self._called.setdefault(key, _Call(time.monotonic()))
+            self._calls.set()
+
+    async def _round(self, number: int) -> None:
+        """Look at all that are busy, now and then at all; see to those that are to go."""
+        client = self._broker.client
+        if client is None:
+            self._decide_blindly()
+            return
+        busy = {key for key, sizing in self._sizings.items() if sizing.is_busy}
+        due = {key for place, key in enumerate(self._sizings) if place % _IDLE_ROUNDS == number % _IDLE_ROUNDS}
+        noticed, self._noticed = self._noticed, set()
+        await self._ears.attend(client, {key for key in busy if self._sizings[key].replicas})
+        await self._look(client, busy | due | noticed | set(self._called))
+        # One that the API server keeps waiting does not keep the others', whose leases end.
+        await asyncio.gather(*(_survived(self._retire(client, key)) for key in busy))
+        await self.prospects.tell(client)
+
+    async def _retire(self, client: Client, key: Key) -> None:
+        sizing = self._sizings.get(key)
+        if sizing is not None and await self._retiring.advance(client, key, sizing, self._now()):
+            self._wake(key)
+
+    async def _look(self, client: Client, keys: Collection[Key]) -> None:
         """Decide about these models; of one that could not be looked at nothing is known, which is not zero."""
         counts = await count(client, [key for key in keys if key in self._sizings])
+        now = self._now()
         self._shortage.look(self._sizings, now)
         for key in keys:
             if (sizing := self._sizings.get(key)) is not None:
-                await self._decide(key, sizing, counts.get(key), now)
+                try:
+                    self._decide(key, sizing, counts.get(key), now)
+                except Exception:  # A bug that one model brings about must not end the others' rounds.
+                    log.exception("scaling.broken key=%s", key)
 
-    def _decide_blindly(self, now: float) -> None:
+    def _decide_blindly(self) -> None:
         for key, sizing in self._sizings.items():
-            self._take(key, sizing, decide(now, [], sizing.state, sizing.policy))
+            sizing.silent.clear()
+            self._take(key, sizing, decide(self._now(), [], sizing.state, sizing.policy))
 
-    async def _decide(self, key: Key, sizing: Sizing, counted: Count | None, now: float) -> None:
+    def _decide(self, key: Key, sizing: Sizing, counted: Count | None, now: float) -> None:
         sizing.learn(self._ears.of(key))
-        sizing.start_s = start_s(self._world.pods(key), sizing.start_s)
+        sizing.learn_starts(worker_pods.there(self._world.pods(key)).values())
         samples = []
         if counted is not None:
             sizing.count = counted
@@ -179,22 +224,34 @@ class Scaler:
         before = sizing.size
         decision = decide(now, samples, sizing.state, sizing.policy_within(ceiling, reason))
         changed = self._take(key, sizing, decision)
-        self._metrics.decided(key, sizing.size)
         self._metrics.measure(key, (counted.active, counted.queued) if counted else None)
         if changed and (resource := self._world.resource(key)) is not None:
             self._tell(resource, before, decision)
-        if sizing.size == before:
-            self._called.pop(key, None)
+        self._answered(key, sizing)
+
+    def _answered(self, key: Key, sizing: Sizing) -> None:
+        """A call led to a size that is still to be written, or it was for nothing."""
+        call = self._called.get(key)
+        if call is None:
+            return
+        call.decided = sizing.replicas != self._found(key)
+        if not call.decided:
+            del self._called[key]
 
     def _take(self, key: Key, sizing: Sizing, decision: Decision) -> bool:
-        """Keep the decision; whether the size changed."""
+        """Keep the decision; whether the size changed. What keeps it from changing is told, too, if it lasts."""
         before, sizing.state, sizing.needed = sizing.size, decision.state, decision.needed
+        self._metrics.decided(key, sizing.size, decision.by)
+        by = decision.by if decision.by in _LASTING else ""
+        if decision.size == before and by == sizing.by:
+            return False
+        sizing.by, sizing.reason = by, decision.reason
+        self._wake(key)
         if decision.size == before:
             return False
         log.info("scaling.decided key=%s from=%d to=%d reason=%s", key, before, decision.size, decision.reason)
-        sizing.reason, sizing.since = decision.reason, datetime.now(UTC)
+        sizing.since = datetime.now(UTC)
         sizing.replicas = max(sizing.replicas, decision.size)
-        self._wake(key)
         return True
 
     def _tell(self, resource: Manifest, before: int, decision: Decision) -> None:
@@ -208,8 +265,17 @@ class Scaler:
         task.add_done_callback(self._posts.discard)
 
     def _ready(self, key: Key) -> int:
-        deployment = next((child for child in self._world.children(key) if child["kind"] == "Deployment"), None)
-        return int((deployment or {}).get("status", {}).get("readyReplicas") or 0)
+        return int(self._world.deployment(key).get("status", {}).get("readyReplicas") or 0)
 
     def _now(self) -> float:
         return self._epoch + time.monotonic()
+
+
+async def _survived(action: Awaitable[None]) -> None:
+    """What an outage or a bug ends, the next round begins anew."""
+    try:
+        await action
+    except (NatsError, TimeoutError) as error:
+        log.warning("scaling.round_lost error=%s", type(error).__name__)
+    except Exception:
+        log.exception("scaling.broken")

@@ -1,35 +1,44 @@
 """Which models lack nodes for their workers, and what follows: no more are asked for, and others may give.
 
 A worker that no node takes is noticed by Kubernetes alone; as long as there is one, more would only wait beside it.
+What others give may not help: the nodes may lack something else. So a gift belongs to whom it was given for, ends when
+that model has its node or when time has shown that it is in vain, and never takes a worker that its giver needs.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tailrace_operator.controller.sizing import Sizing, condition
+from tailrace_operator.controller import worker_pods
+from tailrace_operator.controller.sizing import Sizing
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.resources import StreamingModel
-from tailrace_operator.scaling import Claim, donors
+from tailrace_operator.scaling import Claim, donors, minimum
 
 #: After a worker was given, so long nothing more is asked of others: it has to be emptied, removed and replaced.
 _GIVEN_FOR_S = 30.0
+#: A model that has got no node so long after others began to give for it is asked for no more in so long.
+_IN_VAIN_AFTER_S = 120.0
+_IN_VAIN_FOR_S = 1_800.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Stake:
     kind: str
     priority: int
-    minimum: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Gift:
-    """A worker that was asked of a model: it may have `ceiling` of them since `at`."""
+    """A worker that was asked of a model for `taker`: its giver may have `ceiling` of them since `at`."""
 
+    taker: Key
     ceiling: int
-    reason: str
     at: float
+
+    @property
+    def reason(self) -> str:
+        return f"a worker goes to {self.taker.namespace}/{self.taker.name}, which is below its minimum"
 
 
 class Shortage:
@@ -39,72 +48,89 @@ class Shortage:
         self._world = world
         self._stakes: dict[Key, _Stake] = {}
         self._unplaced: dict[Key, str] = {}
+        self._refused: dict[Key, str] = {}
         self._gives: dict[Key, _Gift] = {}
+        #: Since when others give for a model that has so many workers placed, and until when nobody does any more.
+        self._since: dict[Key, tuple[int, float]] = {}
+        self._in_vain: dict[Key, float] = {}
 
     def learn(self, key: Key, model: StreamingModel) -> None:
         """What a model's workers ask of nodes, and how important it is."""
         gpu, scaling = model.spec.resources.gpu, model.spec.auto
         if scaling is not None:
-            self._stakes[key] = _Stake(gpu.resource_name if gpu else "", scaling.priority, scaling.min_replicas)
+            self._stakes[key] = _Stake(gpu.resource_name if gpu else "", scaling.priority)
 
     def forget(self, key: Key) -> None:
         """The model is gone."""
-        self._stakes.pop(key, None)
-        self._unplaced.pop(key, None)
-        self._gives.pop(key, None)
+        known: list[dict[Key, Any]] = [self._stakes, self._unplaced, self._refused, self._gives, self._since]
+        known.append(self._in_vain)
+        for one in known:
+            one.pop(key, None)
 
     def look(self, sizings: Mapping[Key, Sizing], now: float) -> None:
         """Find out who lacks nodes, and who gives to whom."""
-        self._unplaced = {key: why for key in sizings if (why := self._complaint(key))}
+        self._unplaced = {key: why for key in sizings if (why := self._why_unplaced(key))}
+        self._refused = {key: why for key in sizings if (why := self._why_refused(key))}
+        placed = {key: self._placed(key) for key in self._unplaced}
+        self._judge(placed, now)
+        self._gives = {k: g for k, g in self._gives.items() if k in sizings and g.taker in self._since}
         if not self._unplaced:
-            self._gives = {}
             return
-        short_of = {self._stakes[key].kind for key in self._unplaced if key in self._stakes}
-        # What was given stays given for as long as somebody is short of that kind.
-        self._gives = {
-            key: gift for key, gift in self._gives.items() if key in sizings and self._stakes[key].kind in short_of
-        }
-        claims = [self._claim(key, sizing) for key, sizing in sizings.items() if key in self._stakes]
+        claims = [self._claim(key, sizing, now) for key, sizing in sizings.items() if key in self._stakes]
         by_name = {str(key): key for key in sizings}
         for giver, taker in donors(claim for claim in claims if claim.kind).items():
             self._give(by_name[giver], sizings[by_name[giver]].size, by_name[taker], now)
 
+    def _judge(self, placed: Mapping[Key, int], now: float) -> None:
+        """Whose gifts have helped, or were in vain."""
+        self._in_vain = {key: until for key, until in self._in_vain.items() if until > now and key in placed}
+        for key, (before, since) in list(self._since.items()):
+            if placed.get(key, before + 1) > before:
+                del self._since[key]
+            elif now - since > _IN_VAIN_AFTER_S:
+                del self._since[key]
+                self._in_vain[key] = now + _IN_VAIN_FOR_S
+
     def _give(self, giver: Key, size: int, taker: Key, now: float) -> None:
+        if taker in self._in_vain:
+            return
         known = self._gives.get(giver)
         if known is None or now - known.at > _GIVEN_FOR_S:
-            reason = f"a worker goes to {taker.namespace}/{taker.name}, which is below its minimum"
-            self._gives[giver] = _Gift(size - 1, reason, now)
+            self._gives[giver] = _Gift(taker, size - 1, now)
+            self._since.setdefault(taker, (self._placed(taker), now))
 
     def ceiling(self, key: Key, sizing: Sizing) -> tuple[int | None, str]:
         """How many workers the model can have at most, and why; `None` where nothing limits it."""
         if (gift := self._gives.get(key)) is not None:
-            return gift.ceiling, gift.reason
-        if (why := self._unplaced.get(key)) is None:
-            return None, ""
-        return sizing.size, f"no more than {sizing.size} are asked for, since no node takes one: {why}"
+            in_use = 1 if sizing.count and sizing.count.in_flight else 0
+            return max(gift.ceiling, sizing.needed, in_use), gift.reason
+        for known, trouble in ((self._unplaced, "no node takes one"), (self._refused, "none may be made")):
+            if (why := known.get(key)) is not None:
+                return sizing.size, f"no more than {sizing.size} are asked for, since {trouble}: {why}"
+        return None, ""
 
-    def _complaint(self, key: Key) -> str:
-        for pod in self._world.pods(key):
-            if _unplaced(pod):
-                return str(condition(pod, "PodScheduled").get("message") or "it is unschedulable")
-        return ""
+    def _why_unplaced(self, key: Key) -> str:
+        pods = worker_pods.there(self._world.pods(key)).values()
+        return next((why for pod in pods if (why := worker_pods.why_unplaced(pod))), "")
 
-    def _claim(self, key: Key, sizing: Sizing) -> Claim:
-        stake, pods = self._stakes[key], self._world.pods(key)
-        placed = sum(condition(pod, "PodScheduled").get("status") == "True" for pod in pods)
+    def _why_refused(self, key: Key) -> str:
+        """The API server's words about pods that it does not let in: a quota, say."""
+        failure = worker_pods.condition(self._world.deployment(key), "ReplicaFailure")
+        return str(failure.get("message") or "") if failure.get("status") == "True" else ""
+
+    def _placed(self, key: Key) -> int:
+        return sum(worker_pods.is_placed(pod) for pod in worker_pods.there(self._world.pods(key)).values())
+
+    def _claim(self, key: Key, sizing: Sizing, now: float) -> Claim:
+        stake = self._stakes[key]
         wanted = 1 if sizing.count and sizing.count.in_flight else 0
         return Claim(
             name=str(key),
             priority=stake.priority,
             kind=stake.kind,
-            minimum=max(stake.minimum, wanted),
+            minimum=max(minimum(now, sizing.policy)[0], wanted),
             needed=sizing.needed,
             size=sizing.size,
-            placed=placed,
+            placed=self._placed(key),
             starving=key in self._unplaced,
         )
-
-
-def _unplaced(pod: Mapping[str, Any]) -> bool:
-    scheduled = condition(pod, "PodScheduled")
-    return scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"

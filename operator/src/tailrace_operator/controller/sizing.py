@@ -9,6 +9,7 @@ from typing import Any
 
 from tailrace_protocol.reports import WorkerReport
 
+from tailrace_operator.controller import worker_pods
 from tailrace_operator.controller.counts import Count
 from tailrace_operator.resources.model import Spec
 from tailrace_operator.resources.scaling import ScalePace, Scaling
@@ -17,6 +18,8 @@ from tailrace_operator.scaling import Batch, Pace, Policy, Sample, Scheduled, St
 #: What a worker is thought to take to start before one has been seen to.
 _START_S = 60.0
 _REMEMBERED_BATCHES = 600
+#: What engines show is noisy: streams that a worker can carry are taken anew when they differ by this share, or by two.
+_NOISE = 0.15
 
 
 @dataclass
@@ -29,13 +32,18 @@ class Sizing:
     reason: str
     since: datetime
     needed: int = 0
+    by: str = ""
     count: Count | None = None
     start_s: float = _START_S
+    starts_s: dict[str, float] = field(default_factory=dict)
     latency_s: float | None = None
+    streams: int | None = None
     batches: deque[Batch] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_BATCHES))
     #: Pods that were asked to retire, and of those the ones whose removal was asked for, with the time of that.
     retiring: set[str] = field(default_factory=set)
     going: dict[str, float] = field(default_factory=dict)
+    #: Workers that Kubernetes calls ready and that are not heard, with the time since when.
+    silent: dict[str, float] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -54,9 +62,27 @@ class Sizing:
 
     def policy_within(self, ceiling: int | None, reason: str) -> Policy:
         """The policy while no more than `ceiling` workers can be had, with what engines have shown so far."""
-        policy = self.policy
-        streams = capacity(self.batches, self.latency_s, policy.slots) if self.latency_s is not None else None
-        return replace(policy, ceiling=ceiling, ceiling_reason=reason, target_streams=streams)
+        return replace(self.policy, ceiling=ceiling, ceiling_reason=reason, target_streams=self._target_streams())
+
+    def _target_streams(self) -> int | None:
+        if self.latency_s is None:
+            self.streams = None
+            return None
+        shown = capacity(self.batches, self.latency_s, self.policy.slots)
+        if self.streams is None or abs(shown - self.streams) >= max(2.0, _NOISE * self.streams):
+            self.streams = shown
+        return min(self.streams, self.policy.slots)
+
+    def learn_starts(self, pods: Iterable[Mapping[str, Any]]) -> None:
+        """Take in how long workers took to start. Each counts once: readiness that comes back is no start."""
+        present = {str(pod["metadata"]["uid"]): pod for pod in pods}
+        known = {uid: seconds for uid, seconds in self.starts_s.items() if uid in present}
+        for uid in present.keys() - known.keys():
+            if (seconds := worker_pods.start_s(present[uid])) is not None:
+                known[uid] = seconds
+        self.starts_s = known
+        if known:
+            self.start_s = median(known.values())
 
     def learn(self, reports: Iterable[WorkerReport]) -> None:
         """Take in how long tokens took with how many streams."""
@@ -84,26 +110,3 @@ def policy_of(spec: Spec, scaling: Scaling) -> Policy:
 
 def _pace(pace: ScalePace | None) -> Pace | None:
     return Pace(pace.workers, pace.percent, pace.period.seconds) if pace is not None else None
-
-
-def start_s(pods: Iterable[Mapping[str, Any]], known: float) -> float:
-    """How long these pods took from being made to being ready, the middle one; `known` while none is."""
-    took = [seconds for pod in pods if (seconds := _took(pod)) is not None]
-    return median(took) if took else known
-
-
-def _took(pod: Mapping[str, Any]) -> float | None:
-    ready = condition(pod, "Ready")
-    containers = (pod.get("status") or {}).get("containerStatuses") or ()
-    if ready.get("status") != "True" or any(container.get("restartCount") for container in containers):
-        return None
-    made, became = pod["metadata"].get("creationTimestamp"), ready.get("lastTransitionTime")
-    if not made or not became:
-        return None
-    seconds = (datetime.fromisoformat(became) - datetime.fromisoformat(made)).total_seconds()
-    return max(1.0, seconds)
-
-
-def condition(pod: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """A condition of a pod; empty if it has none of that type."""
-    return next((c for c in (pod.get("status") or {}).get("conditions") or () if c["type"] == kind), {})

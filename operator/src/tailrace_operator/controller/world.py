@@ -84,6 +84,10 @@ class World:
         """What bears the label of `key`, but for pods."""
         return [child for ref, child in self._children.get(key, {}).items() if ref.kind != POD.kind]
 
+    def deployment(self, key: Key) -> Manifest:
+        """The Deployment that bears the label of `key`; empty while there is none."""
+        return next((child for child in self.children(key) if child["kind"] == "Deployment"), {})
+
     def pods(self, key: Key) -> list[Manifest]:
         """The pods that bear the label of `key`."""
         return [child for ref, child in self._children.get(key, {}).items() if ref.kind == POD.kind]

@@ -6,8 +6,15 @@ next decision starts from, so that a simulation drives the same code as a cluste
 
 from tailrace_operator.scaling.capacity import Batch, capacity
 from tailrace_operator.scaling.decision import Decision, State, decide
-from tailrace_operator.scaling.gateways import GatewayLoad, GatewayPolicy, GatewayState, decide_gateways
+from tailrace_operator.scaling.gateways import (
+    GatewayDecision,
+    GatewayLoad,
+    GatewayPolicy,
+    GatewayState,
+    decide_gateways,
+)
 from tailrace_operator.scaling.leaving import Carrier, leaving
+from tailrace_operator.scaling.limits import minimum
 from tailrace_operator.scaling.pace import Pace
 from tailrace_operator.scaling.policy import Policy
 from tailrace_operator.scaling.sample import Sample
@@ -19,6 +26,7 @@ __all__ = [
     "Carrier",
     "Claim",
     "Decision",
+    "GatewayDecision",
     "GatewayLoad",
     "GatewayPolicy",
     "GatewayState",
@@ -32,4 +40,5 @@ __all__ = [
     "decide_gateways",
     "donors",
     "leaving",
+    "minimum",
 ]

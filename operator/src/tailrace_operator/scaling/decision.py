@@ -8,15 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from tailrace_operator.scaling.course import Course
-from tailrace_operator.scaling.history import History
+from tailrace_operator.scaling.history import LONGEST_BLINK_S, History
 from tailrace_operator.scaling.limits import bounded, delayed, paced
 from tailrace_operator.scaling.need import Need, needed
 from tailrace_operator.scaling.patience import Level, is_kept
 from tailrace_operator.scaling.policy import Policy
 from tailrace_operator.scaling.sample import Sample
 
-#: Looks further apart than this are a time without any.
-_LONGEST_BLINK_S = 15.0
 #: How long a decider that has just begun looks before it takes a worker away.
 _FIRST_LOOK_S = 60.0
 #: With nothing in flight for so long, no worker is kept, however often one was wanted again.
@@ -29,6 +27,7 @@ class State:
 
     size: int
     began_at: float
+    """When it was looked at first."""
     busy_at: float
     """When there was something in flight, last."""
     levels: tuple[Level, ...]
@@ -52,6 +51,8 @@ class Decision:
     state: State
     needed: int = 0
     """Workers that the load needs; the others of `size` are kept in case."""
+    by: str = ""
+    """What keeps the size from what is right: minimum, maximum, capacity, pace, delay, restart, no-data; or nothing."""
 
 
 def decide(now: float, samples: Sequence[Sample], state: State, policy: Policy) -> Decision:
@@ -60,7 +61,7 @@ def decide(now: float, samples: Sequence[Sample], state: State, policy: Policy) 
     `now` and the samples' times are seconds since the epoch, of a clock that never goes back.
     """
     if not samples:
-        wish = Need(state.size, "no data: the size stays")
+        wish = Need(state.size, "no data: the size stays", "no-data")
         return replace(_decided(bounded(wish, now, policy), now, state, policy), needed=state.size)
     state = _with_samples(state, samples)
     need = needed(state.history, samples[-1], policy)
@@ -75,7 +76,7 @@ def decide(now: float, samples: Sequence[Sample], state: State, policy: Policy) 
 def _decided(wish: Need, now: float, state: State, policy: Policy) -> Decision:
     kept_s = max((pace.period_s for pace in (policy.up, policy.down) if pace), default=0.0)
     sizes = state.sizes.with_value(now, wish.workers, kept_s)
-    return Decision(wish.workers, wish.reason, replace(state, size=wish.workers, sizes=sizes))
+    return Decision(wish.workers, wish.reason, replace(state, size=wish.workers, sizes=sizes), by=wish.by)
 
 
 def _with_samples(state: State, samples: Sequence[Sample]) -> State:
@@ -89,11 +90,12 @@ def _with_samples(state: State, samples: Sequence[Sample]) -> State:
 def _without_unseen(state: State, at: float) -> State:
     """This state as if the time since the last look had not been, if that is long."""
     last = state.history.last
-    unseen_s = at - last.at if last else 0.0
-    if unseen_s <= _LONGEST_BLINK_S:
+    unseen_s = at - (last.at if last else state.began_at)
+    if unseen_s <= (LONGEST_BLINK_S if last else 0.0):
         return state
     levels = tuple(replace(level, needed_at=level.needed_at + unseen_s) for level in state.levels)
-    return replace(state, levels=levels, busy_at=state.busy_at + unseen_s)
+    began_at = state.began_at if last else at
+    return replace(state, levels=levels, busy_at=state.busy_at + unseen_s, began_at=began_at)
 
 
 def _seen(levels: tuple[Level, ...], now: float, workers: int) -> tuple[Level, ...]:
@@ -127,4 +129,5 @@ def _held_at_first(wish: Need, state: State, now: float) -> Need:
     looked_s = now - state.began_at
     if wish.workers >= state.size or looked_s >= _FIRST_LOOK_S:
         return wish
-    return Need(state.size, f"{wish.reason}; looking for {looked_s:.0f} s so far, none goes before {_FIRST_LOOK_S:g} s")
+    told = f"{wish.reason}; looking for {looked_s:.0f} s so far, none goes before {_FIRST_LOOK_S:g} s"
+    return Need(state.size, told, "restart")

@@ -2,7 +2,7 @@
 
 Gateways cost little and start within seconds, so nothing is learned here: the size rises at once, and falls to the
 highest that was right within the delay. Numbers of a gateway that is silent are unknown, not zero: while fewer report
-than serve, the size does not fall.
+than run, the size does not fall. What those that leave still carry counts: their clients will come to the others.
 """
 
 from collections.abc import Collection
@@ -23,6 +23,8 @@ class GatewayLoad:
     """Open connections, idle ones too: each costs memory, and becomes a stream when its client asks."""
     cpu: float
     """Cores in use."""
+    leaves: bool = False
+    """It was told to stop, and finishes what it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,18 @@ class GatewayDecision:
 
 
 def decide_gateways(
-    now: float, loads: Collection[GatewayLoad], serving: int, state: GatewayState, policy: GatewayPolicy
+    now: float, loads: Collection[GatewayLoad], running: int, state: GatewayState, policy: GatewayPolicy
 ) -> GatewayDecision:
-    """The number of gateways at `now`, of which `serving` are ready and `loads` were heard."""
+    """The number of gateways at `now`, of which `running` are there to stay and `loads` were heard.
+
+    Whether one is ready does not matter: readiness goes with the broker, and with it the reports.
+    """
     connections, cpu = sum(load.connections for load in loads), sum(load.cpu for load in loads)
     wanted = max(ceil(connections / policy.connections - _EPSILON), ceil(cpu / policy.cpu - _EPSILON))
     reason = f"{connections} connections and {cpu:.2f} cores on {len(loads)} gateways"
-    if len(loads) < serving and wanted < state.size:
-        wanted, reason = state.size, f"{len(loads)} of {serving} gateways report: what the others carry is not known"
+    heard = sum(not load.leaves for load in loads)
+    if wanted < state.size and heard < max(1, running):
+        wanted, reason = state.size, f"{heard} of {running} gateways report: what the others carry is not known"
     wishes = state.wishes.with_value(now, wanted, policy.down_delay_s)
     size = _delayed(wanted, wishes, now, state, policy)
     if size != wanted:

@@ -2,13 +2,17 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from tailrace_operator.scaling.sample import Sample
 
 #: Long enough for a mean time of service, short enough to follow a change of it.
 _KEPT_S = 600.0
+#: Looks further apart than this are a time without any, of which nothing is known.
+LONGEST_BLINK_S = 15.0
+#: Looks closer together than this are one: a model that is called for is looked at more often.
+_GRAIN_S = 0.5
 #: Fewer answers than these say nothing of the next one's length.
 _ENOUGH_FINISHED = 5
 
@@ -40,11 +44,30 @@ class History:
         elapsed = sample.at - self.last.at
         if elapsed <= 0:
             return self
+        if elapsed > LONGEST_BLINK_S:
+            return self._resumed(sample)
         before = self.points[-1]
         active_s = before.active_s + elapsed * (sample.active + self.last.active) / 2
         in_flight_s = before.in_flight_s + elapsed * (sample.in_flight + self.last.in_flight) / 2
         kept = self.points[_index(self.points, sample.at - _KEPT_S) :]
+        if len(kept) > 1 and sample.at - kept[-2].at < _GRAIN_S:
+            kept = kept[:-1]
         return History((*kept, _point(sample, active_s, in_flight_s)), sample)
+
+    def _resumed(self, sample: Sample) -> "History":
+        """This history as if the time since its last look had not been, nor what came and ended in it."""
+        before = self.points[-1]
+        now = _point(sample, before.active_s, before.in_flight_s)
+        moved = (
+            replace(
+                point,
+                at=point.at + now.at - before.at,
+                accepted=point.accepted + now.accepted - before.accepted,
+                finished=point.finished + now.finished - before.finished,
+            )
+            for point in self.points[:-1]
+        )
+        return History((*moved, now), sample)
 
     def mean_in_flight(self, window_s: float) -> float:
         """Streams in flight, the mean over the window; over what there is of it."""

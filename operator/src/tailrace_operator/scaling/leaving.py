@@ -14,13 +14,20 @@ class Carrier:
     oldest_s: float = 0.0
     """Age of its oldest stream, in seconds."""
     empty: bool = False
-    """It takes nothing new and has nothing left."""
+    """It takes nothing new and has nothing left, or cannot be told anything any more."""
 
 
 def leaving(surplus: int, carriers: Iterable[Carrier], before: Collection[str]) -> list[Carrier]:
-    """Which `surplus` of them go. Who was to go `before` still is: streams are not to be moved to and fro."""
+    """Which of them go now, `surplus` at most.
 
-    def cost(carrier: Carrier) -> tuple[bool, int, float, str]:
-        return carrier.pod not in before, carrier.streams, carrier.oldest_s, carrier.pod
+    Who was to go `before` still is: streams are not to be moved to and fro. Of those with streams one begins at a time:
+    two would hand theirs over to the same free slots.
+    """
 
-    return sorted(carriers, key=cost)[: max(0, surplus)]
+    def cost(carrier: Carrier) -> tuple[bool, bool, int, float, str]:
+        return carrier.pod not in before, not carrier.empty, carrier.streams, carrier.oldest_s, carrier.pod
+
+    order = sorted(carriers, key=cost)[: max(0, surplus)]
+    full = [carrier for carrier in order if carrier.streams]
+    later = [carrier for carrier in full[1:] if carrier.pod not in before]
+    return [carrier for carrier in order if carrier not in later]

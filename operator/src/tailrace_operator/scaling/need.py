@@ -25,6 +25,8 @@ class Need:
 
     workers: int
     reason: str
+    by: str = ""
+    """What keeps the size from what the load asks for, in a word for programs; nothing where nothing does."""
 
 
 def needed(history: History, sample: Sample, policy: Policy) -> Need:

@@ -71,6 +71,8 @@ class FakeApi(KubernetesApi):
         if uid and (present is None or present["metadata"]["uid"] != uid):
             raise ChangedError(f"{ref} is another one")
         stored = merged(present or {}, manifest)
+        if ref.kind == "Pod":  # Of pods we own annotations alone, and lose those that an apply leaves out.
+            stored["metadata"]["annotations"] = manifest["metadata"].get("annotations") or {}
         if subresource:  # The fields that we wrote before go with the apply that leaves them out; others' stay.
             theirs = {name: stored["status"][name] for name in self.theirs if name in stored["status"]}
             stored["status"] = theirs | manifest["status"]

@@ -34,6 +34,23 @@ def child(
     }
 
 
+def worker_pod(
+    name: str = "p", of: str = "echo", *, ready: str = "", placed: str = "True", restarts: int = 0, **more: Any
+) -> Object:
+    """A worker of a model, made at 20:00:00 and ready since then, if at all."""
+    conditions: list[Object] = [{"type": "PodScheduled", "status": placed}]
+    if placed == "False":
+        conditions[0] |= {"reason": "Unschedulable", "message": "0/2 nodes: Insufficient nvidia.com/gpu"}
+    if ready:
+        conditions.append({"type": "Ready", "status": "True", "lastTransitionTime": f"2026-11-22T{ready}Z"})
+    status = {"phase": "Running", "conditions": conditions} | more.pop("status", {})
+    status["containerStatuses"] = [{"name": "worker", "restartCount": restarts}]
+    metadata = {"uid": name, "creationTimestamp": "2026-11-22T20:00:00Z"} | more.pop("metadata", {})
+    found = child(name, "Pod", f"model={of}", metadata=metadata, status=status, **more)
+    found["metadata"]["labels"] = found["metadata"]["labels"] | {"app.kubernetes.io/name": "tailrace-worker"}
+    return found
+
+
 def owned_by(uid: str, api_version: str = API) -> Object:
     return {"ownerReferences": [{"apiVersion": api_version, "kind": "StreamingModel", "name": "echo", "uid": uid}]}
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
 from tailrace_operator.controller.loads import Loads
 from tailrace_operator.controller.world import Key, World
 
@@ -48,12 +49,20 @@ class Broker:
         return before
 
 
-async def counted(jetstream: JetStream, broker: Broker) -> tuple[dict[Key, tuple[int, int]], list[Key]]:
-    world, woken = World(), list[Key]()
+Counted = dict[Key, tuple[int, int] | None]
+
+
+def loads(broker: Broker, woken: list[Key]) -> Loads:
+    world = World()
     world.put(resource())
     link: Any = broker
+    return Loads(link, world, woken.append)
+
+
+async def counted(jetstream: JetStream, broker: Broker) -> tuple[Counted, list[Key]]:
+    woken = list[Key]()
     stand_in: Any = jetstream
-    return await Loads(link, world, woken.append)._count(stand_in), woken
+    return await loads(broker, woken)._count(stand_in), woken
 
 
 async def test_what_runs_and_what_waits_is_counted() -> None:
@@ -114,6 +123,32 @@ class SilentQueue(JetStream):
 
 
 async def test_a_queue_without_a_leader_holds_up_no_other_count() -> None:
-    loads, woken = await counted(SilentQueue(**{QUEUE: 3, LOG: 9}), Broker())
-    assert loads == {ECHO: (0, 0)}
+    found, woken = await counted(SilentQueue(**{QUEUE: 3, LOG: 9}), Broker())
+    assert found == {ECHO: None}
     assert woken == []
+
+
+class QueueWithoutWorkers(JetStream):
+    async def consumer_info(self, stream: str, name: str) -> Any:
+        raise NotFoundError
+
+
+async def test_a_queue_whose_consumer_is_gone_tells_nothing_while_requests_lie_in_it() -> None:
+    assert (await counted(QueueWithoutWorkers(**{QUEUE: 3, LOG: 9}), Broker()))[0] == {ECHO: None}
+    assert (await counted(QueueWithoutWorkers(**{QUEUE: 0, LOG: 9}), Broker()))[0] == {ECHO: (0, 0)}
+
+
+async def test_what_was_counted_last_is_told_and_nobody_decides_by_it() -> None:
+    woken: list[Key] = []
+    known, whole, silent = loads(Broker(), woken), JetStream(**{QUEUE: 3, LOG: 9}), SilentQueue(**{QUEUE: 3, LOG: 9})
+    for jetstream in (whole, silent):
+        stand_in: Any = jetstream
+        known._take_in(await known._count(stand_in))
+        assert known.of(ECHO) == (2, 1)
+    assert known.fresh(ECHO) is None
+    known._take_in({ECHO: (4, 0)})
+    assert (known.of(ECHO), known.fresh(ECHO)) == ((4, 0), (4, 0))
+    known._forget()
+    assert (known.of(ECHO), known.fresh(ECHO)) == ((4, 0), None)
+    known._take_in({})
+    assert known.of(ECHO) is None

@@ -377,3 +377,34 @@ async def test_unknown_loads_keep_what_was_known() -> None:
     bench = Bench(resource(status={"streams": 3, "queued": 1}))
     await bench.look()
     assert (bench.status["streams"], bench.status["queued"]) == (3, 1)
+
+
+def scaled(**more: Any) -> dict[str, Any]:
+    spec = {"engine": {"simulated": {}}, "scaling": {"maxReplicas": 5}}
+    return resource(**{"spec": spec, **more})
+
+
+async def test_a_paused_model_is_not_scaled_and_does_not_promise_to_be() -> None:
+    bench = Bench(scaled())
+    await bench.look()
+    assert bench.status["scaling"]["replicas"] == 0
+    bench.edit(Ref.of(resource()), metadata=scaled(metadata={"annotations": {PAUSED: "true"}})["metadata"])
+    await bench.look()
+    assert bench.said("Progressing") == "False Paused"
+    assert bench.said() == "False NoWorkers"
+    assert bench.tools.scaler.told(ECHO) is None
+    assert bench.status["scaling"]["reason"] == "as it was found", "the last decision is the one that holds"
+
+
+async def test_nothing_is_decided_about_a_model_whose_spec_is_refused() -> None:
+    bench = Bench(scaled())
+    await bench.look()
+    schedule = [{"start": "99 8 * * *", "end": "0 9 * * *", "minReplicas": 1}]
+    wrong = scaled()
+    wrong["spec"]["scaling"]["schedule"] = schedule
+    bench.edit(Ref.of(resource()), spec=wrong["spec"])
+    await bench.look()
+    assert bench.said("Degraded") == "True InvalidSpec"
+    assert "no cron time" in str(bench.status["conditions"])
+    assert bench.tools.scaler.told(ECHO) is None
+    assert bench.status["scaling"]["replicas"] == 0

@@ -7,27 +7,24 @@ import pytest
 from tailrace_operator.conditions import Verdict, reasons
 from tailrace_operator.controller.counts import Count, count_one
 from tailrace_operator.controller.prospects import Prospects
-from tailrace_operator.controller.shortage import Shortage
-from tailrace_operator.controller.sizing import Sizing, policy_of, start_s
-from tailrace_operator.controller.world import Key, World
+from tailrace_operator.controller.sizing import Sizing, policy_of
+from tailrace_operator.controller.world import Key
 from tailrace_operator.resources import StreamingModel
-from tailrace_operator.scaling import Policy, State
+from tailrace_operator.scaling import Batch, Policy, State
 from tailrace_protocol.reports import WorkerReport
 
-from .objects import MANAGED
+from .objects import worker_pod
 
 ECHO = Key("StreamingModel", "default", "echo")
 
 
-def model(name: str = "echo", gpus: bool = False, **scaling: Any) -> StreamingModel:
+def model(**scaling: Any) -> StreamingModel:
     document: dict[str, Any] = {
         "apiVersion": "tailrace.dev/v1alpha1",
         "kind": "StreamingModel",
-        "metadata": {"name": name, "namespace": "default"},
+        "metadata": {"name": "echo", "namespace": "default"},
         "spec": {"engine": {"simulated": {"maxStreams": 8}}, "scaling": scaling},
     }
-    if gpus:
-        document["spec"]["resources"] = {"gpu": {"count": 1}}
     return StreamingModel.parse(document)
 
 
@@ -78,73 +75,40 @@ def test_what_engines_show_bounds_the_streams_of_a_worker() -> None:
     assert sizing().policy_within(2, "why").ceiling == 2
 
 
-def pod(ready: str | None = None, placed: str = "True", restarts: int = 0, name: str = "p", owner: str = "echo") -> Any:
-    conditions: list[dict[str, str]] = [{"type": "PodScheduled", "status": placed}]
-    if placed == "False":
-        conditions[0] |= {"reason": "Unschedulable", "message": "0/2 nodes: Insufficient nvidia.com/gpu"}
-    if ready:
-        conditions.append({"type": "Ready", "status": "True", "lastTransitionTime": ready})
-    labels = {**MANAGED, "tailrace.dev/model": owner}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": "default",
-            "uid": name,
-            "creationTimestamp": "2026-11-22T20:00:00Z",
-            "labels": labels,
-        },
-        "status": {"conditions": conditions, "containerStatuses": [{"name": "worker", "restartCount": restarts}]},
-    }
+def test_a_start_is_measured_once_a_worker_on_those_that_started_in_one_go() -> None:
+    known = sizing()
+    known.learn_starts([worker_pod("a", ready="20:00:20"), worker_pod("b", ready="20:00:40"), worker_pod("c")])
+    assert known.start_s == 30.0
+    known.learn_starts([worker_pod("a", ready="20:50:00"), worker_pod("b", ready="20:00:40")])
+    assert known.start_s == 30.0, "readiness that came back after a node's absence is no start"
+    known.learn_starts([])
+    assert known.start_s == 30.0, "at zero it is remembered"
+    known.learn_starts([worker_pod("d", ready="20:00:00")])
+    assert known.start_s == 1.0
 
 
-def test_a_start_is_measured_on_pods_that_started_once() -> None:
-    pods = [pod("2026-11-22T20:00:20Z"), pod("2026-11-22T20:00:40Z"), pod("2026-11-22T20:01:30Z")]
-    assert start_s(pods, 60.0) == 40.0
-    assert start_s([pod(), pod("2026-11-23T20:00:00Z", restarts=1)], 60.0) == 60.0
-    assert start_s([pod("2026-11-22T20:00:00Z")], 60.0) == 1.0
+@pytest.mark.parametrize(
+    "found",
+    [worker_pod(), worker_pod(ready="20:00:20", restarts=1), worker_pod(ready="23:00:00")],
+    ids=["not ready", "started again", "ready since long after it was made"],
+)
+def test_what_is_no_start_is_not_taken_for_one(found: Any) -> None:
+    known = sizing()
+    known.learn_starts([found])
+    assert known.start_s == 60.0
 
 
-def shortage(*pods: Any) -> Shortage:
-    world = World()
-    for one in pods:
-        world.put(one)
-    return Shortage(world)
-
-
-def test_while_no_node_takes_a_worker_no_more_are_asked_for() -> None:
-    found = shortage(pod(placed="False"))
-    known = sizing(2)
-    found.look({ECHO: known}, 0.0)
-    ceiling, why = found.ceiling(ECHO, known)
-    assert ceiling == 2
-    assert "Insufficient nvidia.com/gpu" in why
-    placed = shortage(pod())
-    placed.look({ECHO: known}, 0.0)
-    assert placed.ceiling(ECHO, known) == (None, "")
-
-
-def test_a_rich_model_gives_one_worker_at_a_time_for_as_long_as_another_is_short() -> None:
-    rich = Key("StreamingModel", "default", "rich")
-    world = World()
-    found = Shortage(world)
-    found.learn(ECHO, model(gpus=True, minReplicas=1))
-    found.learn(rich, model("rich", gpus=True))
-    world.put(pod(placed="False"))
-    for number in range(3):
-        world.put(pod(name=f"r{number}", owner="rich"))
-    sizings = {ECHO: sizing(1), rich: sizing(3, needed=0)}
-    found.look(sizings, 0.0)
-    assert found.ceiling(rich, sizings[rich]) == (2, "a worker goes to default/echo, which is below its minimum")
-    sizings[rich] = sizing(2, needed=0)
-    found.look(sizings, 10.0)
-    assert found.ceiling(rich, sizings[rich])[0] == 2, "the first has to go before another is asked for"
-    found.look(sizings, 40.0)
-    assert found.ceiling(rich, sizings[rich])[0] == 1
-    world.put(pod())
-    found.look(sizings, 50.0)
-    assert found.ceiling(rich, sizings[rich]) == (None, "")
+def test_the_streams_of_a_worker_do_not_follow_each_noise() -> None:
+    learned = sizing(latency_s=0.03)
+    for streams in range(1, 31):
+        learned.batches.append(Batch(streams, 0.01 + 0.005 * streams))
+    assert learned.policy_within(None, "").target_streams == 4
+    for streams in range(1, 601):
+        learned.batches.append(Batch(streams % 30 + 1, 0.01 + 0.004 * (streams % 30 + 1)))
+    assert learned.policy_within(None, "").target_streams == 4, "5 would be right: that is noise"
+    for streams in range(1, 601):
+        learned.batches.append(Batch(streams % 30 + 1, 0.01 + 0.0025 * (streams % 30 + 1)))
+    assert learned.policy_within(None, "").target_streams == 8
 
 
 def test_waiting_clients_are_told_why_and_after_a_while_that_there_is_no_hope() -> None:
@@ -190,6 +154,7 @@ class Client:
         ([b'{"state":{"messages":5,"last_seq":7}}', b'{"num_ack_pending":3,"num_pending":2}'], Count(7, 3, 2)),
         ([b'{"state":{"messages":1,"last_seq":7}}', b'{"num_ack_pending":3}'], Count(7, 1, 0)),
         ([b'{"error":{"code":404}}'], None),
+        ([b'{"state":{"messages":5,"last_seq":7}}', b'{"error":{"code":503}}'], None),
         ([TimeoutError()], None),
         ([b'{"state":{"messages":5,"last_seq":7}}', TimeoutError()], None),
         ([b"no json"], None),

@@ -71,6 +71,46 @@ def test_a_minute_that_nobody_looked_at_is_no_pause():
     assert run.load(2, streams=0).size == 0
 
 
+def test_an_operator_that_starts_during_an_outage_takes_none_away_when_it_ends():
+    """Time before the first look is no time of looking, and nobody was seen to be idle in it."""
+    run = Run(size=5, policy=replace(POLICY, zero_grace_s=10.0))
+    run.now = 120.0
+    assert run.load(1, streams=0).size == 5
+    assert run.load(58, streams=0).size == 5
+    assert "looking for 58 s so far" in run.decision.reason
+    assert run.load(3, streams=0).size == 0
+
+
+def test_an_outage_makes_no_stream_longer():
+    """What came and ended while nobody looked is not known, so the time of it counts for nothing."""
+    run = Run(service_s=10.0)
+    run.load(300, streams=8)
+    before = run.state.history.mean_service_s()
+    run.now, run.accepted = run.now + 300, run.accepted + 240
+    run.load(2, streams=8)
+    assert run.state.history.mean_service_s() == pytest.approx(before, rel=0.05)
+    assert run.state.history.arrivals_per_s(60.0) == pytest.approx(0.8, abs=0.1)
+
+
+def test_what_keeps_a_size_from_what_is_right_is_told_in_a_word():
+    assert decide(0.0, [], State.at_start(0.0, 5), POLICY).by == "no-data"
+    flood = [sample(0.0, 80, ready=2)]
+    assert decide(0.0, flood, State.at_start(0.0, 2), replace(POLICY, max_workers=3)).by == "maximum"
+    assert decide(0.0, flood, State.at_start(0.0, 2), replace(POLICY, ceiling=2)).by == "capacity"
+    assert decide(0.0, flood, State.at_start(0.0, 2), replace(POLICY, up=Pace(workers=1))).by == "pace"
+    assert decide(0.0, flood, State.at_start(0.0, 2), POLICY).by == ""
+    assert decide(0.0, [sample(0.0, 0)], State.at_start(0.0, 2), replace(POLICY, zero_grace_s=0.0)).by == "restart"
+
+
+def test_a_ceiling_is_not_below_what_the_schedule_asks_for():
+    line = Scheduled("* * * * *", "0 0 1 1 *", "UTC", 3)
+    policy = replace(POLICY, schedule=(line,), ceiling=1, ceiling_reason="somebody else is short")
+    assert line.holds(30.0) is False  # A start that comes again first is no window.
+    always = replace(policy, schedule=(Scheduled("0 0 1 1 *", "0 0 31 12 *", "UTC", 3),))
+    at = 1_790_000_000.0
+    assert decide(at, [sample(at, 40)], State.at_start(at, 1), always).size == 3
+
+
 def test_the_first_request_at_zero_asks_for_a_worker_at_once():
     decision = decide(0.0, [sample(0.0, 1, accepted=1, ready=0)], State.at_start(0.0, 0), POLICY)
     assert decision.size == 1

@@ -35,6 +35,21 @@ def test_limits_hold_and_are_told():
     assert decide_gateways(0.0, [], 0, settled(0), POLICY).size == 2
 
 
+def test_what_nobody_reports_is_not_zero():
+    """NATS is away from the gateways: they are unready and silent together."""
+    decision = decide_gateways(0.0, [], 6, settled(6), replace(POLICY, down_delay_s=0.0))
+    assert (decision.size, decision.reason) == (6, "0 of 6 gateways report: what the others carry is not known")
+    assert decide_gateways(0.0, [], 0, settled(6), replace(POLICY, down_delay_s=0.0)).size == 6
+
+
+def test_what_those_that_leave_still_carry_counts_and_does_not_stand_in_for_the_silent():
+    policy = replace(POLICY, down_delay_s=0.0)
+    leaves = GatewayLoad(250, 0.1, leaves=True)
+    assert decide_gateways(0.0, [*loads(100, 100), leaves], 2, settled(5), policy).size == 5
+    assert decide_gateways(0.0, [*loads(100, 50), leaves], 2, settled(5), policy).size == 4
+    assert decide_gateways(0.0, [*loads(10), replace(leaves, connections=1)], 2, settled(5), policy).size == 5
+
+
 def test_the_size_falls_to_the_highest_of_the_delay():
     state = settled(4)
     sizes = []
