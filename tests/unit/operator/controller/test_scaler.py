@@ -42,6 +42,7 @@ class Broker:
         self.stuck: set[str] = set()
         self.heard: dict[str, Any] = {}
         self.published: list[str] = []
+        self.asked: list[str] = []
 
     @property
     def client(self) -> Any:
@@ -58,6 +59,7 @@ class Broker:
         self.published.append(subject)
 
     async def request(self, subject: str, timeout: float) -> Any:
+        self.asked.append(subject)
         name = subject.split("INFO.")[1].split(".")[0].removeprefix("tr_req_default_")
         if name in self.stuck:
             await asyncio.sleep(60)
@@ -134,12 +136,26 @@ async def test_the_reaction_is_measured_when_what_was_decided_is_written_and_not
         assert bench.measured() == 1.0
 
 
+async def test_a_queue_in_which_something_lies_is_looked_at_though_nobody_called() -> None:
+    """The call was lost, or the operator came after it."""
+    bench = Bench("echo", *(f"idle-{number}" for number in range(40)))
+    for name in bench.broker.queues:
+        bench.replicas(Key("StreamingModel", "default", name))
+    async with bench.running():
+        assert len(bench.broker.asked) <= 3, "idle models take turns"
+        bench.broker.queues["echo"] = (1, 0, 1)
+        bench.scaler.notice(ECHO)
+        await bench.until(lambda: ECHO in bench.woken)
+
+
 async def test_a_bug_that_one_model_brings_about_does_not_end_the_others_rounds(caplog: Any) -> None:
     bench = Bench("echo", "other")
     bench.replicas(ECHO)
     bench.replicas(OTHER)
     bench.broker.queues |= {"other": (1, 0, 1), "echo": (1, 0, 1)}
     bench.scaler._sizings[OTHER].policy = Policy(slots=0)
+    for key in (OTHER, ECHO):
+        bench.scaler.notice(key)
     async with bench.running():
         await bench.until(lambda: ECHO in bench.woken)
     assert "scaling.broken" in caplog.text
