@@ -109,7 +109,7 @@ bench-scaling: env ## Compare scaling policies in a simulation, and remake the t
 	.venv/bin/python -m bench.scaling --policy tailrace-forecast --json bench/results/scaling_forecast.json
 	.venv/bin/python -m bench.scaling.report bench/results/scaling.json bench/results/scaling_forecast.json
 
-bench: env ## Compare the gateway path with a bare server [BENCH=failover|reconcile]; writes a table and a JSON file
+bench: env ## Compare the gateway path with a bare server [BENCH=failover|reconcile|wake]; writes a table and a JSON file
 	.venv/bin/python -m bench $(BENCH)
 
 fmt: env ## Format the code and put right what ruff can

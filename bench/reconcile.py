@@ -25,16 +25,16 @@ _MODELS_PER_NAMESPACE = 100
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """How many models with how many workers each, and how long the quiet after it is watched, in seconds."""
+    """How many models, all of them at zero and scaled by the operator; the quiet after it is watched for seconds."""
 
     models: int
-    replicas: int
     quiet_s: float
 
 
-FULL = Scenario(models=1000, replicas=0, quiet_s=60.0)
+FULL = Scenario(models=1000, quiet_s=60.0)
 #: For the smoke test.
-TINY = Scenario(models=20, replicas=0, quiet_s=5.0)
+TINY = Scenario(models=20, quiet_s=5.0)
+_SCALING = {"minReplicas": 0, "maxReplicas": 4}
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -122,7 +122,7 @@ def _make(cluster: Cluster, scenario: Scenario) -> list[str]:
         cluster.kubectl("create", "namespace", namespace)
     documents = []
     for number in range(scenario.models):
-        model = simulated(f"m{number}", replicas=scenario.replicas, queue={"maxWaiting": 100})
+        model = simulated(f"m{number}", scaling=_SCALING, queue={"maxWaiting": 100})
         model["metadata"] = {"name": f"m{number}", "namespace": namespaces[number // _MODELS_PER_NAMESPACE]}
         documents.append(model)
     cluster.kubectl("create", "-f", "-", stdin=yaml.safe_dump_all(documents), timeout_s=_PATIENCE_S)
@@ -170,7 +170,7 @@ def _one_more(stack: Stack, namespace: str) -> float:
         "-o",
         "jsonpath={.status.conditions[*].type}{'\\n'}",
     ]
-    stack.cluster.apply(simulated("one-more", replicas=0), namespace)
+    stack.cluster.apply(simulated("one-more", scaling=_SCALING), namespace)
     began = time.monotonic()
     command = [str(stack.cluster.kubectl_path), *watching]
     with subprocess.Popen(command, env=stack.cluster.environment(), stdout=subprocess.PIPE, text=True) as watch:
@@ -185,7 +185,8 @@ def render(report: Report) -> str:
     """The table, in Markdown."""
     s, m = report.scenario, report.machine
     head = (
-        f"{s.models} models, {s.replicas} workers each; {m.cpu}, {m.cores} cores for operator, API server and broker."
+        f"{s.models} models at zero, which the operator scales; {m.cpu}, {m.cores} cores for operator, API server and "
+        "broker."
     )
     rows = [
         ("operator started until all are brought about", f"{report.seconds:.1f} s", "< 60 s"),

@@ -361,7 +361,8 @@ async def test_gpus_that_are_short_stop_the_growth_and_go_to_whom_is_below_its_m
         given = cluster.get("streamingmodel", "rich", namespace)["status"]["scaling"]
         print(f"\nrich, when poor came: {given}")
         assert given["replicas"] == 0
-        assert f"a worker goes to {namespace}/poor, which is below its minimum" in given["reason"]
+        told = [event["message"] for event in cluster.objects("events", namespace) if event["reason"] == "ScaledDown"]
+        assert any(f"a worker goes to {namespace}/poor, which is below its minimum" in text for text in told), told
         refused = await refusal(tailrace.gateway_url(namespace), "rich")
         print(f"a request to rich now: {refused}")
         assert refused["code"] == "no_capacity"

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 
 #: What is told of a model; `None` of one that is not there. An empty answer: nothing is known now.
 Tell = Callable[[str, str], dict[str, Any] | None]
-_JSON = [("Content-Type", "application/json")]
+_JSON = ("Content-Type", "application/json")
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -48,7 +48,7 @@ def application(registry: CollectorRegistry, tell: Tell) -> Any:
         if path[:1] != ["scaling"]:
             return list(metrics(environ, start_response))
         status, body = _scaling(path[1:], tell)
-        start_response(status, _JSON)
+        start_response(status, [_JSON])  # The server writes into the list.
         return [msgspec.json.encode(body)]
 
     return serve

@@ -1,12 +1,14 @@
 """What scalers of others read."""
 
 import json
+import socket
 from typing import Any
 
+import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 from tailrace_operator.controller.metrics import Metrics
-from tailrace_operator.controller.metrics_server import application
+from tailrace_operator.controller.metrics_server import application, start
 from tailrace_operator.controller.world import Key
 
 KNOWN: dict[tuple[str, str], dict[str, Any]] = {("a", "echo"): {"inFlight": 7, "queued": 3}, ("a", "unknown"): {}}
@@ -45,6 +47,20 @@ def test_what_is_not_known_is_no_zero(path: str, status: str, told: str) -> None
     said, body = get(path)
     assert said == status
     assert told in json.loads(body)["error"]
+
+
+def test_answers_come_whole_over_a_connection() -> None:
+    """One after the other, of other lengths: headers of one are not those of the next."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    stop = start(port, CollectorRegistry(), lambda namespace, name: KNOWN.get((namespace, name)))
+    try:
+        for name, status in (("echo", 200), ("unknown", 503), ("echo", 200), ("nobody", 404)):
+            answer = httpx.get(f"http://127.0.0.1:{port}/scaling/a/{name}")
+            assert (answer.status_code, type(answer.json())) == (status, dict)
+    finally:
+        stop()
 
 
 def test_a_model_that_cannot_be_counted_has_no_number() -> None:
