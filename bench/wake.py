@@ -68,9 +68,9 @@ def measure(scenario: Scenario) -> Report:
 
 def _make(stack: Stack, scenario: Scenario) -> None:
     stack.cluster.kubectl("create", "namespace", _NAMESPACE)
-    scaling = {"maxReplicas": 8}
+    spec = {"scaling": {"maxReplicas": 8}, "engine": {"simulated": {"maxStreams": 8}}}
     models = [
-        {**simulated(f"m{number}", scaling=scaling), "metadata": {"name": f"m{number}", "namespace": _NAMESPACE}}
+        {**simulated(f"m{number}", **spec), "metadata": {"name": f"m{number}", "namespace": _NAMESPACE}}
         for number in range(scenario.woken + scenario.idle)
     ]
     stack.cluster.kubectl("create", "-f", "-", stdin=yaml.safe_dump_all(models), timeout_s=_PATIENCE_S)
