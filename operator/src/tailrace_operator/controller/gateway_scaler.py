@@ -19,6 +19,7 @@ from tailrace_operator.apply.kubernetes import KubernetesApi
 from tailrace_operator.controller.broker_link import BrokerLink
 from tailrace_operator.controller.deletion_cost import GOES_FIRST, goes_first, set_cost
 from tailrace_operator.controller.journal import Journal
+from tailrace_operator.controller.sizing import last_decision
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.render.rendered import Manifest
 from tailrace_operator.resources import StreamingGateway
@@ -70,7 +71,7 @@ class GatewayScaler:
         policy = _policy_of(scaling)
         if key not in self._sizings:
             state = GatewayState(self._found(key, policy.min_gateways), time.monotonic())
-            self._sizings[key] = _Sizing(state, policy, "as it was found", datetime.now(UTC))
+            self._sizings[key] = _Sizing(state, policy, *last_decision(self._world.resource(key), state.size))
         sizing = self._sizings[key]
         sizing.policy = policy
         bounded = min(max(sizing.state.size, policy.min_gateways), policy.max_gateways)

@@ -25,7 +25,7 @@ from tailrace_operator.controller.metrics import Metrics
 from tailrace_operator.controller.prospects import Prospects
 from tailrace_operator.controller.retiring import Retiring
 from tailrace_operator.controller.shortage import Shortage
-from tailrace_operator.controller.sizing import Sizing, policy_of
+from tailrace_operator.controller.sizing import Sizing, last_decision, policy_of
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.render.rendered import Manifest
 from tailrace_operator.resources import StreamingModel
@@ -38,6 +38,8 @@ _EVERY_S = 1.0
 #: once, and a queue in which something lies is noticed within seconds.
 _IDLE_ROUNDS = 30
 _MAX_REASON = 1000
+#: A broker that is away for less than this is not worth a word in every model's status.
+_BLIND_AFTER_S = 5.0
 #: What keeps a size from what is right, and stays: worth a word in the status. The others come and go.
 _LASTING = ("maximum", "capacity", "no-data")
 
@@ -72,6 +74,7 @@ class Scaler:
         self._called: dict[Key, _Call] = {}
         self._calls = asyncio.Event()
         self._noticed: set[Key] = set()
+        self._seen_at = time.monotonic()
         self._ears = Ears(self._on_call)
         self._retiring = Retiring(api, world, self._ears)
         self._shortage = Shortage(world)
@@ -107,9 +110,8 @@ class Scaler:
         """A model that has workers keeps them until there was time to look."""
         found = self._found(key)
         size = policy.min_workers if found is None else found
-        self._sizings[key] = Sizing(
-            State.at_start(self._now(), size), policy, size, "as it was found", datetime.now(UTC)
-        )
+        reason, since = last_decision(self._world.resource(key), size)
+        self._sizings[key] = Sizing(State.at_start(self._now(), size), policy, size, reason, since)
         return self._sizings[key]
 
     def forget(self, key: Key) -> None:
@@ -179,8 +181,10 @@ class Scaler:
         """Look at all that are busy, now and then at all; see to those that are to go."""
         client = self._broker.client
         if client is None:
-            self._decide_blindly()
+            if time.monotonic() - self._seen_at >= _BLIND_AFTER_S:
+                self._decide_blindly()
             return
+        self._seen_at = time.monotonic()
         busy = {key for key, sizing in self._sizings.items() if sizing.is_busy}
         due = {key for place, key in enumerate(self._sizings) if place % _IDLE_ROUNDS == number % _IDLE_ROUNDS}
         noticed, self._noticed = self._noticed, set()

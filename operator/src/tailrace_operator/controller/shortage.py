@@ -68,9 +68,10 @@ class Shortage:
             one.pop(key, None)
 
     def look(self, sizings: Mapping[Key, Sizing], now: float) -> None:
-        """Find out who lacks nodes, and who gives to whom."""
-        self._unplaced = {key: why for key in sizings if (why := self._why_unplaced(key))}
-        self._refused = {key: why for key in sizings if (why := self._why_refused(key))}
+        """Find out who lacks nodes, and who gives to whom. Models without workers, which may be many, lack none."""
+        asked = [key for key, sizing in sizings.items() if sizing.replicas]
+        self._unplaced = {key: why for key in asked if (why := self._why_unplaced(key))}
+        self._refused = {key: why for key in asked if (why := self._why_refused(key))}
         placed = {key: self._placed(key) for key in self._unplaced}
         self._judge(placed, now)
         self._gives = {k: g for k, g in self._gives.items() if k in sizings and g.taker in self._since}

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
@@ -90,6 +90,14 @@ class Sizing:
             generating = report.active - report.waiting
             if report.state == "ready" and generating > 0 and report.inter_token_s > 0:
                 self.batches.append(Batch(generating, report.inter_token_s))
+
+
+def last_decision(resource: Mapping[str, Any] | None, size: int) -> tuple[str, datetime]:
+    """Why a size that was found is so, and since when: what an operator before this one wrote into the status."""
+    told = ((resource or {}).get("status") or {}).get("scaling") or {}
+    if told.get("replicas") == size:
+        return str(told["reason"]), datetime.fromisoformat(told["since"])
+    return "as it was found", datetime.now(UTC)
 
 
 def policy_of(spec: Spec, scaling: Scaling) -> Policy:

@@ -7,7 +7,7 @@ import pytest
 from tailrace_operator.conditions import Verdict, reasons
 from tailrace_operator.controller.counts import Count, count_one
 from tailrace_operator.controller.prospects import Prospects
-from tailrace_operator.controller.sizing import Sizing, policy_of
+from tailrace_operator.controller.sizing import Sizing, last_decision, policy_of
 from tailrace_operator.controller.world import Key
 from tailrace_operator.resources import StreamingModel
 from tailrace_operator.scaling import Batch, Policy, State
@@ -56,6 +56,13 @@ def test_external_and_no_scaling_leave_the_size_to_others() -> None:
     plain = model().model_copy(update={"spec": model().spec.model_copy(update={"scaling": None, "replicas": 4})})
     assert (plain.spec.auto, plain.spec.most_workers) == (None, 4)
     assert model(maxReplicas=6).spec.most_workers == 6
+
+
+def test_an_operator_that_starts_anew_goes_on_telling_why_the_size_is_so() -> None:
+    told = {"replicas": 3, "reason": "22.0 streams in flight", "since": "2026-11-22T20:00:00Z"}
+    found = {"status": {"scaling": told}}
+    assert last_decision(found, 3) == ("22.0 streams in flight", datetime(2026, 11, 22, 20, 0, tzinfo=UTC))
+    assert last_decision(found, 2)[0] == last_decision({}, 0)[0] == last_decision(None, 0)[0] == "as it was found"
 
 
 def test_workers_that_retire_serve_nobody_new() -> None:
