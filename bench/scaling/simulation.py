@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tailrace_operator.scaling import Carrier, leaving
+
 from bench.scaling.autoscaler import Autoscaler, View
 from bench.scaling.request import Request
 from bench.scaling.result import Outcome, percentile
-from bench.scaling.workers import Worker, Workers, going_order
+from bench.scaling.workers import Worker, Workers, newest_first
 
 _LONG_AGO = -math.inf
 
@@ -177,14 +179,32 @@ class Simulation:
         self._fill(now)
 
     def _take(self, surplus: int, now: float) -> None:
-        order = going_order(self._workers.kept, now, fewest_first=self._policy.hands_over)
-        for worker in order[:surplus]:
+        for worker in self._chosen(surplus, now):
             worker.draining = True
             if not worker.streams:
                 self._workers.remove(worker, now)
             elif not self._policy.hands_over:
                 self._push(now + self._policy.drain_s, "killed", worker.number)
         self._hand_over(now)
+
+    def _chosen(self, surplus: int, now: float) -> list[Worker]:
+        """Who goes: those that do not serve yet, then by the operator's own plan, or as a ReplicaSet chooses."""
+        kept = newest_first(self._workers.kept, now)
+        if not self._policy.hands_over:
+            return kept[:surplus]
+        unready = [worker for worker in kept if worker.ready_at > now][:surplus]
+        before = {str(worker.number): worker for worker in self._workers.draining}
+        serving = [*before.values(), *(worker for worker in kept if worker.ready_at <= now)]
+        plan = leaving(
+            surplus - len(unready) + len(before), [self._carrier(worker, now) for worker in serving], before.keys()
+        )
+        going = {carrier.pod for carrier in plan} - before.keys()
+        return unready + [worker for worker in serving if str(worker.number) in going]
+
+    def _carrier(self, worker: Worker, now: float) -> Carrier:
+        began = (until - self._requests[number].service_s for number, until in worker.streams.items())
+        name, count = str(worker.number), len(worker.streams)
+        return Carrier(name, name, count, max((now - at for at in began), default=0.0), empty=not count)
 
     def _hand_over(self, now: float) -> None:
         """Move what is left on workers that go to free slots of others, what lasts longest first."""

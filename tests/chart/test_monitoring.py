@@ -96,6 +96,10 @@ def workers(active, capacity):
     ]
 
 
+def limited(by):
+    return [sample("tailrace_operator_scaling_limited", "1", namespace="a", name="m", by=by)]
+
+
 def condition(kind, name, value):
     return [sample("tailrace_operator_condition", value, kind=kind, namespace="a", name="m", condition=name)]
 
@@ -133,6 +137,12 @@ FIRING = {
         {"model": "m"},
         "The workers of a/m have been full for 15 minutes",
         workers(95, 100),
+    ),
+    "TailraceScalingLimited": (
+        limited("capacity"),
+        {"name": "m", "by": "capacity"},
+        "Model a/m cannot have the size that it needs (capacity)",
+        limited("pace") + limited("minimum"),
     ),
     "TailraceModelNotReady": (
         model(ready="0", progressing="1", degraded="1"),
