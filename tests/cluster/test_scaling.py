@@ -203,11 +203,13 @@ async def test_nats_away_for_a_minute_holds_the_size(tailrace: Installation, nam
     async with Timeline(tailrace, namespace).kept() as timeline, load.open():
         await timeline.until(2, ready=2)
         await load.wait_all_running()
-        held = len(timeline.seen)
+        held = len(timeline.seen) - 1
         with freezing.frozen(tailrace.cluster, tailrace.release.pods("nats"), "nats-server"):
             await asyncio.sleep(60)
+            assert {wanted for _, wanted, _, _ in timeline.seen[held:]} == {2}
         await asyncio.sleep(10)
-        assert {wanted for _, wanted, _, _ in timeline.seen[held - 1 :]} == {2}
+        # Clients whose answers ended in the outage ask again at once: for a moment there may be more than before.
+        assert min(wanted for _, wanted, _, _ in timeline.seen[held:]) == 2
     timeline.show("NATS away for a minute, all its servers", load, resumed=True)
 
 

@@ -5,6 +5,7 @@ and what waits. Nobody's report can leak here, nothing is counted twice, and rea
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -67,11 +68,9 @@ async def count(client: Client, keys: Collection[Key]) -> dict[Key, Count]:
         if counted is not None:
             found[key] = counted
 
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_TIMEOUT_S):
             await asyncio.gather(*(look(key) for key in keys))
-    except TimeoutError:
-        log.warning("counts.late unknown=%d of=%d", len(keys) - len(found), len(keys))
     return found
 
 
@@ -87,7 +86,7 @@ async def count_one(client: Client, key: Key) -> Count | None:
         asked = f"$JS.API.CONSUMER.INFO.{name}.{WORKERS_CONSUMER}"
         consumer = _consumer.decode((await client.request(asked, timeout=_TIMEOUT_S)).data)
     except (NatsError, TimeoutError, msgspec.MsgspecError) as error:
-        log.warning("counts.unknown stream=%s error=%s", name, type(error).__name__)
+        log.debug("counts.unknown stream=%s error=%s", name, type(error).__name__)
         return None
     if consumer.num_ack_pending is None:
         return None

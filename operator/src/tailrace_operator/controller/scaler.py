@@ -74,6 +74,7 @@ class Scaler:
         self._called: dict[Key, _Call] = {}
         self._calls = asyncio.Event()
         self._noticed: set[Key] = set()
+        self._uncounted: set[Key] = set()
         self._seen_at = time.monotonic()
         self._ears = Ears(self._on_call)
         self._retiring = Retiring(api, world, self._ears)
@@ -119,6 +120,7 @@ class Scaler:
         if self._sizings.pop(key, None) is not None:
             self._metrics.forget_scaling(key)
         self._called.pop(key, None)
+        self._uncounted.discard(key)
         self._shortage.forget(key)
         self.prospects.forget(key)
 
@@ -201,7 +203,9 @@ class Scaler:
 
     async def _look(self, client: Client, keys: Collection[Key]) -> None:
         """Decide about these models; of one that could not be looked at nothing is known, which is not zero."""
-        counts = await count(client, [key for key in keys if key in self._sizings])
+        asked = [key for key in keys if key in self._sizings]
+        counts = await count(client, asked)
+        self._say_uncounted(asked, counts)
         now = self._now()
         self._shortage.look(self._sizings, now)
         for key in keys:
@@ -210,6 +214,13 @@ class Scaler:
                     self._decide(key, sizing, counts.get(key), now)
                 except Exception:  # A bug that one model brings about must not end the others' rounds.
                     log.exception("scaling.broken key=%s", key)
+
+    def _say_uncounted(self, keys: Collection[Key], counted: Collection[Key]) -> None:
+        """In the log, each once: whose queues do not tell, and which do so again."""
+        for key in keys:
+            if (key in counted) == (key in self._uncounted):
+                log.warning("scaling.%s key=%s", "counted_again" if key in counted else "uncounted", key)
+        self._uncounted = (self._uncounted | set(keys)) - set(counted)
 
     def _decide_blindly(self) -> None:
         for key, sizing in self._sizings.items():

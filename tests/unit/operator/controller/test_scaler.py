@@ -119,6 +119,23 @@ async def test_a_call_is_answered_while_a_round_waits_for_a_queue_that_does_not_
         assert bench.replicas(ECHO) == 1
 
 
+async def test_a_queue_that_does_not_tell_is_said_once_and_again_when_it_does(caplog: Any) -> None:
+    bench = Bench("echo")
+    bench.replicas(ECHO, minReplicas=1)
+    bench.broker.queues["echo"] = (1, 1, 0)
+    bench.broker.stuck.add("echo")
+    client: Any = bench.broker
+    for _ in range(2):
+        bench.scaler._say_uncounted([ECHO], [])
+    bench.broker.stuck.clear()
+    for _ in range(2):
+        await bench.scaler._look(client, [ECHO])
+    assert [record.message.split()[0] for record in caplog.records if "counted" in record.message] == [
+        "scaling.uncounted",
+        "scaling.counted_again",
+    ]
+
+
 async def test_the_reaction_is_measured_when_what_was_decided_is_written_and_not_before() -> None:
     bench = Bench("echo")
     bench.replicas(ECHO)
