@@ -70,7 +70,7 @@ class Operator:
         finalizer = Finalizer(api, self.broker, journal, settings.broker_patience_s, _now)
         self.secrets = secrets = SecretTroubles(self._wake_all_of)
         pods = Pods(api, _now)
-        self._scaler = Scaler(api, self.broker, self.world, journal, self.metrics, self.wake_first)
+        self._scaler = Scaler(api, self.broker, self.world, journal, self.metrics.scaling, self.wake_first)
         self._gateway_scaler = GatewayScaler(api, self.broker, self.world, journal, self.wake)
         tools = Tools(
             api,
@@ -108,7 +108,7 @@ class Operator:
             self._wake_models_of(key)
 
     def _measured(self, key: Key, load: tuple[int, int] | None) -> None:
-        self.metrics.measure(key, load)
+        self.metrics.scaling.measure(key, load)
         if load and sum(load):
             self._scaler.notice(key)
 

@@ -21,9 +21,9 @@ from tailrace_operator.controller.broker_link import BrokerLink
 from tailrace_operator.controller.counts import Count, count
 from tailrace_operator.controller.ears import Ears
 from tailrace_operator.controller.journal import Journal
-from tailrace_operator.controller.metrics import Metrics
 from tailrace_operator.controller.prospects import Prospects
 from tailrace_operator.controller.retiring import Retiring
+from tailrace_operator.controller.scaling_metrics import ScalingMetrics
 from tailrace_operator.controller.shortage import Shortage
 from tailrace_operator.controller.sizing import Sizing, last_decision, policy_of
 from tailrace_operator.controller.world import Key, World
@@ -61,7 +61,7 @@ class Scaler:
         broker: BrokerLink,
         world: World,
         journal: Journal,
-        metrics: Metrics,
+        metrics: ScalingMetrics,
         wake: Callable[[Key], None],
     ) -> None:
         self._broker = broker
@@ -118,7 +118,7 @@ class Scaler:
     def forget(self, key: Key) -> None:
         """The model is gone, or nothing is to be decided about it now; workers that retire come back by their lease."""
         if self._sizings.pop(key, None) is not None:
-            self._metrics.forget_scaling(key)
+            self._metrics.forget(key)
         self._called.pop(key, None)
         self._uncounted.discard(key)
         self._shortage.forget(key)

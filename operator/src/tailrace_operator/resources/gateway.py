@@ -13,6 +13,7 @@ from tailrace_operator.resources.duration import Duration, DurationRange
 from tailrace_operator.resources.metadata import NAME_RULE, Metadata
 from tailrace_operator.resources.pod import Pod
 from tailrace_operator.resources.quantity import Quantity, QuantityRange
+from tailrace_operator.resources.scaling import LIMITS, Mode
 from tailrace_operator.resources.status import GatewayStatus
 
 DEFAULT_GATEWAY = "default"
@@ -98,20 +99,9 @@ class GatewayResources(Block):
 class GatewayScaling(Block):
     """Who sets the number of gateways: the operator, from their connections and CPU (Auto), or somebody else."""
 
-    rules = (
-        Rule(
-            cel="self.minReplicas <= self.maxReplicas",
-            message="minReplicas must not exceed maxReplicas: lower it or raise maxReplicas",
-            holds=lambda scaling: scaling.min_replicas <= scaling.max_replicas,
-            field="minReplicas",
-        ),
-    )
+    rules = (LIMITS,)
 
-    mode: Literal["Auto", "External"] = Field(
-        default="Auto",
-        description="Auto: the operator decides, and spec.replicas means nothing. "
-        "External: spec.replicas counts, which an HPA, KEDA or a person sets through the scale subresource.",
-    )
+    mode: Mode = "Auto"
     min_replicas: int = Field(default=2, ge=1, le=1000, description="Gateways that are always kept.")
     max_replicas: int = Field(default=10, ge=1, le=1000, description="Gateways at most.")
     target_connections: int = Field(

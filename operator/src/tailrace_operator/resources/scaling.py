@@ -11,6 +11,19 @@ from pydantic_core import PydanticCustomError
 from tailrace_operator.resources.block import Block, Rule
 from tailrace_operator.resources.duration import Duration, DurationRange
 
+Mode = Annotated[
+    Literal["Auto", "External"],
+    Field(
+        description="Auto: the operator decides, and spec.replicas means nothing. "
+        "External: spec.replicas counts, which an HPA, KEDA or a person sets through the scale subresource."
+    ),
+]
+LIMITS = Rule(
+    cel="self.minReplicas <= self.maxReplicas",
+    message="minReplicas must not exceed maxReplicas: lower it or raise maxReplicas",
+    holds=lambda scaling: scaling.min_replicas <= scaling.max_replicas,
+    field="minReplicas",
+)
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 #: Five fields; what may stand in each is checked by the operator.
 _FIVE_FIELDS = r"^\S+( \S+){4}$"
@@ -69,20 +82,9 @@ class ScheduledMinimum(Block):
 class Scaling(Block):
     """Who sets the number of workers: the operator, from the streams (Auto), or somebody else (External)."""
 
-    rules = (
-        Rule(
-            cel="self.minReplicas <= self.maxReplicas",
-            message="minReplicas must not exceed maxReplicas: lower it or raise maxReplicas",
-            holds=lambda scaling: scaling.min_replicas <= scaling.max_replicas,
-            field="minReplicas",
-        ),
-    )
+    rules = (LIMITS,)
 
-    mode: Literal["Auto", "External"] = Field(
-        default="Auto",
-        description="Auto: the operator decides, and spec.replicas means nothing. "
-        "External: spec.replicas counts, which an HPA, KEDA or a person sets through the scale subresource.",
-    )
+    mode: Mode = "Auto"
     min_replicas: int = Field(default=0, ge=0, le=1000, description="Workers that are always kept.")
     max_replicas: int = Field(default=10, ge=1, le=1000, description="Workers at most.")
     target_utilization: int = Field(

@@ -70,11 +70,11 @@ def test_a_model_that_cannot_be_counted_has_no_number() -> None:
     def value(name: str) -> float | None:
         return metrics.registry.get_sample_value(f"tailrace_operator_{name}", labels)
 
-    metrics.measure(key, (4, 3))
-    metrics.decided(key, 2, "")
+    metrics.scaling.measure(key, (4, 3))
+    metrics.scaling.decided(key, 2, "")
     assert (value("streams_in_flight"), value("requests_queued"), value("scaling_desired_replicas")) == (7, 3, 2)
-    metrics.measure(key, None)
-    metrics.measure(key, None)
+    metrics.scaling.measure(key, None)
+    metrics.scaling.measure(key, None)
     assert (value("streams_in_flight"), value("requests_queued")) == (None, None)
-    metrics.forget_scaling(key)
+    metrics.scaling.forget(key)
     assert value("scaling_desired_replicas") is None

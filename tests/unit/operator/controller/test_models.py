@@ -77,7 +77,7 @@ class Bench:
             self.secrets,
             Departures(self.api),
             RenderSettings(),
-            Scaler(self.api, broker, self.world, journal, Metrics(), lambda key: None),
+            Scaler(self.api, broker, self.world, journal, Metrics().scaling, lambda key: None),
         )
         self.reconciler = ModelReconciler(self.tools)
 

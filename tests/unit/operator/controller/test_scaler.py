@@ -82,7 +82,7 @@ class Bench:
         self.woken: list[Key] = []
         journal = Journal(self.api, "operator-0", lambda: NOW)
         link: Any = self.broker
-        self.scaler = Scaler(self.api, link, self.world, journal, self.metrics, self.woken.append)
+        self.scaler = Scaler(self.api, link, self.world, journal, self.metrics.scaling, self.woken.append)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
