@@ -92,7 +92,7 @@ test-cluster: env ## Test on a real Kubernetes: two nodes on this machine (Linux
 test-cluster-vllm: env worker-env model ## The same with real vLLM workers in pods, and what is in their image (6 GB)
 	TAILRACE_SLOW=1 .venv/bin/pytest -q -s tests/cluster/test_vllm.py tests/cluster/test_images.py -k 'test_vllm or worker-cpu'
 
-test-cluster-scaling: env ## All that is tested about scaling on a cluster, with the timelines (15 min)
+test-cluster-scaling: env ## All that is tested about scaling on a cluster, with the timelines (10 min)
 	TAILRACE_SCALING=1 .venv/bin/pytest -q -s tests/cluster/test_scaling.py
 
 cluster: env ## Run two nodes here with Tailrace installed, to play with; `make cluster-down` ends them

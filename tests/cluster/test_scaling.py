@@ -193,8 +193,31 @@ async def test_the_first_request_is_told_all_the_while_how_far_its_worker_is(
     for at, what in told:
         print(f"| {at:5.2f} s | {what} |")
     await threaded(tailrace.cluster.apply, scaled(), namespace)
-    assert len({what for _, what in told}) >= 2
+    details = " ".join(what for _, what in told)
+    assert "one is on its node" in details
+    assert "one has started, and loads" in details
     assert response.status_code == 200
+
+
+@SLOW
+async def test_a_rollout_and_a_wrong_image_under_scaling_cut_no_stream(tailrace: Installation, namespace: str) -> None:
+    """While streams hold two workers: another engine argument, then an image that is not there; then down to zero."""
+    load = Load(tailrace.gateway_url(namespace), MODEL, 8, 400)
+    faster = {"engine": {"simulated": {"tokensPerSecond": 25, "maxStreams": 4}}}
+    async with Timeline(tailrace, namespace).kept() as timeline:
+        async with load.open():
+            await timeline.until(2, ready=2)
+            await load.wait_all_running()
+            await threaded(tailrace.cluster.apply, {**scaled(), "spec": {**scaled()["spec"], **faster}}, namespace)
+            await threaded(tailrace.cluster.wait_rollout, "deployment", f"{MODEL}-worker", namespace)
+            wrong = {**faster, "pod": {"image": "example.com/no/such:image"}}
+            await threaded(tailrace.cluster.apply, {**scaled(), "spec": {**scaled()["spec"], **wrong}}, namespace)
+            await threaded(tailrace.cluster.wait_condition, "streamingmodel", MODEL, namespace, "Degraded")
+            await asyncio.sleep(5)
+            assert timeline.seen[-1][1:3] == (2, 2), "the old ones go on"
+            await threaded(tailrace.cluster.apply, scaled(), namespace)
+        await timeline.until(0, within_s=120)
+    timeline.show("another engine argument, then a wrong image, and mended", load)
 
 
 @SLOW
