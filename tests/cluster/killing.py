@@ -21,14 +21,21 @@ def kill(cluster: Cluster, pod: str, namespace: str, container: str, *names: str
     before = restarts(cluster.get("pod", pod, namespace), container)
     # What runs in a container ends with its program, so this may end before it can say that it did well.
     cluster.exec(pod, namespace, "python", "-c", _SCRIPT, *names, check=False)
-    seen = cluster.wait("pod", pod, namespace, lambda seen: restarts(seen, container) > before, 90)
-    ended = status(seen, container)["lastState"]["terminated"]
-    assert ended["exitCode"] == _KILLED, ended
+    # The kubelet tells of the new run before it tells, at times, how the former one ended.
+    seen = cluster.wait(
+        "pod", pod, namespace, lambda seen: restarts(seen, container) > before and end(seen, container), 90
+    )
+    assert end(seen, container)["exitCode"] == _KILLED, end(seen, container)
 
 
 def restarts(pod: Object | None, container: str) -> int:
     """How often the container was started again."""
     return int(status(pod, container).get("restartCount", 0))
+
+
+def end(pod: Object | None, container: str) -> Object:
+    """How its former run ended; empty while that is not told."""
+    return (status(pod, container).get("lastState") or {}).get("terminated") or {}
 
 
 def status(pod: Object | None, container: str) -> Object:

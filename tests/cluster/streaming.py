@@ -189,13 +189,15 @@ class Load:
 async def ending(url: str, model: str, tokens: int, running: asyncio.Event) -> str:
     """One long answer, read by a client that does not resume: its finish reason, or its error's code.
 
-    `running` is set once there is text. An ending without a word is the name of the network's error.
+    `running` is set once there is text. An ending without a word is the name of the network's error. Who is refused the
+    connection tries again: nodes hear a moment late where a Service's new pods are.
     """
     body = {"model": model, "stream": True, "max_tokens": tokens, "messages": [{"role": "user", "content": "go on"}]}
     chunk: dict[str, Any] = {}
+    transport = httpx.AsyncHTTPTransport(retries=5)
     try:
         async with (
-            httpx.AsyncClient(timeout=httpx.Timeout(_SILENCE_S, connect=2)) as client,
+            httpx.AsyncClient(timeout=httpx.Timeout(_SILENCE_S, connect=2), transport=transport) as client,
             client.stream("POST", f"{url}/v1/chat/completions", json=body) as response,
         ):
             async for line in response.aiter_lines():

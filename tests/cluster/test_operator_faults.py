@@ -139,10 +139,15 @@ def test_in_namespaced_mode_roles_suffice_and_other_namespaces_are_left_alone(ap
         assert not re.search(r"(?i)forbidden|\b403\b|reconcile\.broken", stack.operator.log)
 
 
+def hold(api: Cluster, pod: str, namespace: str, finalizers: str) -> None:
+    patch = f'{{"metadata":{{"finalizers":{finalizers}}}}}'
+    api.kubectl("patch", "pod", pod, "-n", namespace, "--type=merge", "-p", patch)
+
+
 def test_in_namespaced_mode_a_namespace_that_is_deleted_goes_and_the_others_are_served(
     api: Cluster, tmp_path: Path
 ) -> None:
-    """The operator's rights there go with it, before or after the models."""
+    """The operator's rights there go with it, before or after the models, but after the pods, which take their time."""
     with (
         api.namespace("staying", wait=False) as staying,
         api.namespace("leaving") as leaving,
@@ -153,7 +158,15 @@ def test_in_namespaced_mode_a_namespace_that_is_deleted_goes_and_the_others_are_
             settle(stack, "m", place)
             api.wait("deployment", "m-worker", place, lambda seen: (seen.get("status") or {}).get("replicas") == 2)
         eventually(lambda: quiet(stack), 30, "the operator has seen the pods")
-        api.kubectl("delete", "namespace", leaving, "--timeout=90s")
+        # No node runs them here, so they would be gone at once: on nodes gateways and workers end after seconds.
+        pods = [pod["metadata"]["name"] for pod in api.objects("pods", leaving)]
+        for pod in pods:
+            hold(api, pod, leaving, '["example.com/ends-slowly"]')
+        api.kubectl("delete", "namespace", leaving, "--wait=false")
+        api.wait("sm", "m", leaving, lambda seen: not (seen or {"metadata": {}})["metadata"].get("finalizers"), 60)
+        for pod in pods:
+            hold(api, pod, leaving, "null")
+        api.kubectl("wait", "--for=delete", f"namespace/{leaving}", "--timeout=90s", timeout_s=100)
         assert not [name for name in broker_streams(stack) if leaving in name]
         stack.operator.kill()
         stack.operator.start()

@@ -306,6 +306,7 @@ def connections(cluster: Cluster, pod: str, namespace: str) -> float:
     )
 
 
+@SLOW
 async def test_replicas_has_one_writer_at_a_time(tailrace: Installation, namespace: str) -> None:
     """By managed fields on the real API server: others write the model's, the operator its Deployment's."""
     cluster = tailrace.cluster
@@ -355,6 +356,7 @@ def writers(cluster: Cluster, kind: str, name: str, namespace: str) -> set[str]:
     }
 
 
+@SLOW
 async def test_gpus_that_are_short_stop_the_growth_and_go_to_whom_is_below_its_minimum(
     tailrace: Installation, namespace: str
 ) -> None:
