@@ -103,8 +103,11 @@ class Timeline:
             while not self.seen or self.seen[-1][1] != wanted or ready not in (None, self.seen[-1][2]):  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
 
-    def show(self, what: str, *loads: Load, resumed: bool = False) -> None:
-        """Print, and judge the streams; those that may be `resumed` are cut by a long silence."""
+    def show(self, what: str, *loads: Load, resumed: bool = False, known: str = "") -> None:
+        """Print, and judge the streams; those that may be `resumed` are cut by a long silence.
+
+        `known` is an error that docs/operations.md names for what happened: one stream may end with it.
+        """
         print(f"\n{what}")
         for at, wanted, ready, reason in self.seen:
             print(f"| {at:6.1f} s | {wanted} wanted | {ready} ready | {reason} |")
@@ -116,7 +119,8 @@ class Timeline:
             print(
                 f"{len(load.answers)} streams, {len(broken)} broken, {len(cuts)} cut, longest pause {max(pauses):.2f} s"
             )
-            assert not broken, broken
+            assert not [told for told in broken if not known or known not in told], broken
+            assert len(broken) <= 1, broken
             assert resumed or not cuts, cuts
 
 
@@ -233,7 +237,7 @@ async def test_nats_away_for_a_minute_holds_the_size(tailrace: Installation, nam
         await asyncio.sleep(10)
         # Clients whose answers ended in the outage ask again at once: for a moment there may be more than before.
         assert min(wanted for _, wanted, _, _ in timeline.seen[held:]) == 2
-    timeline.show("NATS away for a minute, all its servers", load, resumed=True)
+    timeline.show("NATS away for a minute, all its servers", load, resumed=True, known="log_conflict")
 
 
 @SLOW
