@@ -12,9 +12,7 @@ class ScalingMetrics:
     """Numbers of each model that is there; what is not known has no number."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.desired = _of_model(
-            registry, "scaling_desired_replicas", "Workers that were decided on, in mode Auto"
-        )
+        self.desired = _of_model(registry, "scaling_desired_replicas", "Workers that were decided on, in mode Auto")
         self.in_flight = _of_model(registry, "streams_in_flight", "Streams that run or wait, as the queue counts them")
         self.queued = _of_model(registry, "requests_queued", "Requests that wait for a worker")
         self.limited = Gauge(
