@@ -31,6 +31,8 @@ class Autoscaler(ABC):
     interval_s = 1.0
     hands_over = False
     """Whether a worker that goes hands its streams to others, with nothing lost."""
+    empties_in_turn = False
+    """Whether those with streams go by the operator's plan, one after the other; else all at once, fewest first."""
     drain_s = 0.0
     """Otherwise: how long it may go on with them before they are cut."""
     starts_warm = True

@@ -190,8 +190,9 @@ class Simulation:
     def _chosen(self, surplus: int, now: float) -> list[Worker]:
         """Who goes: those that do not serve yet, then by the operator's own plan, or as a ReplicaSet chooses."""
         kept = newest_first(self._workers.kept, now)
-        if not self._policy.hands_over:
-            return kept[:surplus]
+        if not self._policy.empties_in_turn:
+            fewest = sorted(kept, key=lambda worker: len(worker.streams) if self._policy.hands_over else 0)
+            return sorted(fewest, key=lambda worker: worker.ready_at <= now)[:surplus]
         unready = [worker for worker in kept if worker.ready_at > now][:surplus]
         before = {str(worker.number): worker for worker in self._workers.draining}
         serving = [*before.values(), *(worker for worker in kept if worker.ready_at <= now)]

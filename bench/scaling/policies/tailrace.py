@@ -9,6 +9,7 @@ class Tailrace(Autoscaler):
     """Looks once a second; a worker that goes hands its streams over."""
 
     hands_over = True
+    empties_in_turn = True
 
     def __init__(self, utilization: float, slots: int) -> None:
         self._policy = Policy(slots=slots, utilization=utilization)
