@@ -159,6 +159,8 @@ def test_a_cache_a_token_and_a_service_are_of_a_cluster(make):
     assert "the token of Secret hub (here: your own HF_TOKEN)" in said
     assert "speculative decoding (on CPUs vLLM guesses wrong)" in said
     assert "2 gateways behind a Service of type LoadBalancer (here: GATEWAYS=)" in said
+    scaled = beyond_local(Loaded([], [make.gateway(scaling={"maxReplicas": 4})]))
+    assert scaled.endswith("2 to 4 gateways behind a Service of type ClusterIP (here: GATEWAYS=)")
 
 
 def test_a_missing_model_directory_names_the_command_that_makes_it(make, options):

@@ -57,7 +57,9 @@ def _model_wishes(model: Model) -> Iterator[str]:
 
 
 def _gateway_wishes(gateway: StreamingGateway) -> Iterator[str]:
-    yield f"{gateway.spec.replicas} gateways behind a Service of type {gateway.spec.service.type} (here: GATEWAYS=)"
+    auto, kind = gateway.spec.auto, gateway.spec.service.type
+    count = f"{auto.min_replicas} to {auto.max_replicas}" if auto else str(gateway.spec.replicas)
+    yield f"{count} gateways behind a Service of type {kind} (here: GATEWAYS=)"
     yield from _pod_wishes(gateway.spec.pod)
 
 
