@@ -7,7 +7,6 @@ the operator's way is in the figures.
 """
 
 import asyncio
-import base64
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -15,12 +14,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
-import nats
 import yaml
 from harness import launch
 from harness.cluster import API
 from nats.aio.client import Client
-from operator_stack import Stack, operator_stack, simulated
+from operator_stack import Stack, broker_client, operator_stack, simulated
 from tailrace_protocol import subjects
 from tailrace_protocol.subjects import ModelKey
 
@@ -83,21 +81,10 @@ def _make(stack: Stack, scenario: Scenario) -> None:
 
 async def _call(stack: Stack, scenario: Scenario) -> tuple[list[float], list[float]]:
     names = [f"m{number}" for number in range(scenario.woken)]
-    async with _broker(stack) as client, _watch(stack) as sizes:
+    async with broker_client(stack) as client, _watch(stack) as sizes:
         from_zero = [await _timed(client, sizes, name, requests=1) for name in names]
         rush = [await _timed(client, sizes, name, requests=_RUSH) for name in names]
     return from_zero, rush
-
-
-@asynccontextmanager
-async def _broker(stack: Stack) -> AsyncIterator[Client]:
-    secret = stack.cluster.get("secret", "tailrace-nats-auth", stack.namespace)
-    password = base64.b64decode((secret or {})["data"]["operator"]).decode()
-    client = await nats.connect(stack.nats.url, user="operator", password=password)
-    try:
-        yield client
-    finally:
-        await client.close()
 
 
 class _Sizes:
@@ -111,7 +98,8 @@ class _Sizes:
         async for line in lines:
             name, _, size = line.decode().strip().partition(" ")
             if size:
-                self.of[name], _ = int(size), self.changed.set()
+                self.of[name] = int(size)
+                self.changed.set()
                 self.changed.clear()
 
     async def above(self, name: str, size: int) -> None:

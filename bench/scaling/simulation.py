@@ -15,7 +15,7 @@ from tailrace_operator.scaling import Carrier, leaving
 from bench.scaling.autoscaler import Autoscaler, View
 from bench.scaling.request import Request
 from bench.scaling.result import Outcome, percentile
-from bench.scaling.workers import Worker, Workers, newest_first
+from bench.scaling.workers import Worker, Workers, going_order
 
 _LONG_AGO = -math.inf
 
@@ -189,10 +189,9 @@ class Simulation:
 
     def _chosen(self, surplus: int, now: float) -> list[Worker]:
         """Who goes: those that do not serve yet, then by the operator's own plan, or as a ReplicaSet chooses."""
-        kept = newest_first(self._workers.kept, now)
+        kept = going_order(self._workers.kept, now, fewest_first=self._policy.hands_over)
         if not self._policy.empties_in_turn:
-            fewest = sorted(kept, key=lambda worker: len(worker.streams) if self._policy.hands_over else 0)
-            return sorted(fewest, key=lambda worker: worker.ready_at <= now)[:surplus]
+            return kept[:surplus]
         unready = [worker for worker in kept if worker.ready_at > now][:surplus]
         before = {str(worker.number): worker for worker in self._workers.draining}
         serving = [*before.values(), *(worker for worker in kept if worker.ready_at <= now)]

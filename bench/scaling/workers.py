@@ -62,9 +62,14 @@ class Workers:
         return min(free, key=lambda worker: len(worker.streams), default=None)
 
 
-def newest_first(kept: list[Worker], now: float) -> list[Worker]:
-    """Who goes first where nobody knows what a worker carries: what a ReplicaSet does by itself.
+def going_order(kept: list[Worker], now: float, *, fewest_first: bool) -> list[Worker]:
+    """Who goes first: those that do not serve yet, then by streams if the policy knows them, then the newest.
 
-    Those that do not serve yet, then the newest.
+    That is what a ReplicaSet does by itself, and with `fewest_first` what it does with deletion costs on its pods.
     """
-    return sorted(kept, key=lambda worker: (worker.ready_at <= now, -worker.created_at))
+
+    def rank(worker: Worker) -> tuple[bool, int, float]:
+        serves = worker.ready_at <= now
+        return serves, len(worker.streams) if fewest_first and serves else 0, -worker.created_at
+
+    return sorted(kept, key=rank)

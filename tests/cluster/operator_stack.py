@@ -13,8 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +24,7 @@ import nats
 import yaml
 from harness.cluster import Cluster
 from harness.errors import CommandError
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 from tailrace_operator.local.broker import free_port
 
@@ -216,13 +217,19 @@ async def _stream_names(jetstream: JetStreamContext) -> set[str]:
 
 
 async def _at_broker(stack: Stack, ask: Callable[[JetStreamContext], Awaitable[Answer]]) -> Answer:
-    """Ask the broker with the operator's password."""
+    async with broker_client(stack) as client:
+        return await ask(client.jetstream())
+
+
+@asynccontextmanager
+async def broker_client(stack: Stack) -> AsyncIterator[Client]:
+    """A connection to the broker with the operator's password."""
     secret = stack.cluster.get("secret", "tailrace-nats-auth", stack.namespace)
     assert secret
     password = base64.b64decode(secret["data"]["operator"]).decode()
     client = await nats.connect(stack.nats.url, user="operator", password=password)
     try:
-        return await ask(client.jetstream())
+        yield client
     finally:
         await client.close()
 

@@ -19,7 +19,7 @@ from tailrace_operator.apply.kubernetes import KubernetesApi
 from tailrace_operator.controller.broker_link import BrokerLink
 from tailrace_operator.controller.deletion_cost import GOES_FIRST, goes_first, set_cost
 from tailrace_operator.controller.journal import Journal
-from tailrace_operator.controller.sizing import last_decision
+from tailrace_operator.controller.sizing import last_decision, told
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.render.rendered import Manifest
 from tailrace_operator.resources import StreamingGateway
@@ -96,10 +96,7 @@ class GatewayScaler:
     def told(self, key: Key) -> dict[str, Any] | None:
         """The last decision, for the gateway's status."""
         sizing = self._sizings.get(key)
-        if sizing is None:
-            return None
-        since = sizing.since.strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {"replicas": sizing.state.size, "reason": sizing.reason, "since": since}
+        return told(sizing.state.size, sizing.reason, sizing.since) if sizing is not None else None
 
     async def run(self) -> None:
         """Look every other second until cancelled."""

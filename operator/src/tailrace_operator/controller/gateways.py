@@ -81,8 +81,9 @@ class GatewayReconciler:
         return plan(desired, observed, resource["metadata"]["uid"], in_use(observed, self._world.pods(key)))
 
     async def _workload(self, key: Key, wanted: int | None) -> WorkloadView:
-        deployment = next((o for o in self._world.children(key) if o["kind"] == "Deployment"), None)
-        return WorkloadView.of(wanted, deployment, await self._pods.views(self._world.pods(key)))
+        return WorkloadView.of(
+            wanted, self._world.deployment(key) or None, await self._pods.views(self._world.pods(key))
+        )
 
     def _address(self, key: Key) -> tuple[str | None, str]:
         """Where clients reach it, and why they do not yet."""

@@ -158,7 +158,7 @@ class ModelReconciler:
         return await views(workers), await views(pod for pod in known if _is_fetch_pod(pod))
 
     def _workers(self, key: Key, wanted: int | None, pods: list[PodView]) -> WorkloadView:
-        return WorkloadView.of(wanted, _deployment(self._tools.world.children(key)), pods)
+        return WorkloadView.of(wanted, self._tools.world.deployment(key) or None, pods)
 
     async def _fetch(self, key: Key, rendered: Rendered, pods: list[PodView]) -> FetchView:
         if rendered.fetch is None:
@@ -223,10 +223,6 @@ def size_that_holds(
 ) -> dict[str, Any] | None:
     """The decision to tell in a status: where nothing is decided now, the one that was told `before`."""
     return before.get("scaling") if told is None and (view.paused or view.complaints) else told
-
-
-def _deployment(observed: list[Manifest]) -> Manifest | None:
-    return next((child for child in observed if child["kind"] == "Deployment"), None)
 
 
 def _is_fetch_pod(pod: Manifest) -> bool:

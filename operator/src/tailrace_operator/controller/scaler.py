@@ -25,7 +25,7 @@ from tailrace_operator.controller.prospects import Prospects
 from tailrace_operator.controller.retiring import Retiring
 from tailrace_operator.controller.scaling_metrics import ScalingMetrics
 from tailrace_operator.controller.shortage import Shortage
-from tailrace_operator.controller.sizing import Sizing, last_decision, policy_of
+from tailrace_operator.controller.sizing import Sizing, last_decision, policy_of, told
 from tailrace_operator.controller.world import Key, World
 from tailrace_operator.render.rendered import Manifest
 from tailrace_operator.resources import StreamingModel
@@ -37,7 +37,6 @@ _EVERY_S = 1.0
 #: Models without workers and without requests are looked at every so many rounds, each in another one; a call comes at
 #: once, and a queue in which something lies is noticed within seconds.
 _IDLE_ROUNDS = 30
-_MAX_REASON = 1000
 #: A broker that is away for less than this is not worth a word in every model's status.
 _BLIND_AFTER_S = 5.0
 #: What keeps a size from what is right, and stays: worth a word in the status. The others come and go.
@@ -79,7 +78,7 @@ class Scaler:
         self._ears = Ears(self._on_call)
         self._retiring = Retiring(api, world, self._ears)
         self._shortage = Shortage(world)
-        self.prospects = Prospects(lambda: self._calls.set())
+        self.prospects = Prospects(self._calls.set)
         # Time that never goes back, yet is the clock's: cron times are told by it.
         self._epoch = time.time() - time.monotonic()
 
@@ -131,10 +130,7 @@ class Scaler:
     def told(self, key: Key) -> dict[str, Any] | None:
         """The last decision, for the model's status."""
         sizing = self._sizings.get(key)
-        if sizing is None:
-            return None
-        since = sizing.since.strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {"replicas": sizing.size, "reason": sizing.reason[:_MAX_REASON], "since": since}
+        return told(sizing.size, sizing.reason, sizing.since) if sizing is not None else None
 
     def written(self, key: Key, replicas: int) -> None:
         """The model's Deployment has so many workers asked for: how long that took since the call is measured."""

@@ -18,6 +18,8 @@ from tailrace_operator.scaling import Batch, Pace, Policy, Sample, Scheduled, St
 #: What a worker is thought to take to start before one has been seen to.
 _START_S = 60.0
 _REMEMBERED_BATCHES = 600
+#: What a status takes.
+_MAX_REASON = 1000
 #: What engines show is noisy: streams that a worker can carry are taken anew when they differ by this share, or by two.
 _NOISE = 0.15
 
@@ -90,6 +92,11 @@ class Sizing:
             generating = report.active - report.waiting
             if report.state == "ready" and generating > 0 and report.inter_token_s > 0:
                 self.batches.append(Batch(generating, report.inter_token_s))
+
+
+def told(size: int, reason: str, since: datetime) -> dict[str, Any]:
+    """A decision as a status tells it; `last_decision` reads it again."""
+    return {"replicas": size, "reason": reason[:_MAX_REASON], "since": since.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
 def last_decision(resource: Mapping[str, Any] | None, size: int) -> tuple[str, datetime]:

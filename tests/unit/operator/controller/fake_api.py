@@ -104,6 +104,11 @@ class FakeApi(KubernetesApi):
     def events(self) -> list[Object]:
         return [found for ref, found in self.objects.items() if ref.kind == "Event"]
 
+    def annotated(self, name: str, value: str) -> set[str]:
+        """The names of the pods that bear an annotation."""
+        pods = [found["metadata"] for ref, found in self.objects.items() if ref.kind == "Pod"]
+        return {pod["name"] for pod in pods if (pod.get("annotations") or {}).get(name) == value}
+
     def _hear(self, verb: str, ref: Ref | str) -> None:
         self.asked.append(f"{verb} {ref}")
         if (error := self.refusals.get(f"{verb} {ref}")) is not None:

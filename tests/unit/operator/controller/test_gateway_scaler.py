@@ -72,9 +72,7 @@ class Bench:
 
     @property
     def first(self) -> set[str]:
-        pods = [found for ref, found in self.api.objects.items() if ref.kind == "Pod"]
-        annotated = [p for p in pods if (p["metadata"].get("annotations") or {}).get(ANNOTATION) == GOES_FIRST]
-        return {pod["metadata"]["name"] for pod in annotated}
+        return self.api.annotated(ANNOTATION, GOES_FIRST)
 
 
 async def test_the_size_follows_the_connections_and_is_told_with_its_reason() -> None:

@@ -62,9 +62,7 @@ class Bench:
     @property
     def first(self) -> set[str]:
         """The pods that were said to go first."""
-        pods = [found for ref, found in self.api.objects.items() if ref.kind == "Pod"]
-        annotated = [p for p in pods if (p["metadata"].get("annotations") or {}).get(ANNOTATION) == GOES_FIRST]
-        return {pod["metadata"]["name"] for pod in annotated}
+        return self.api.annotated(ANNOTATION, GOES_FIRST)
 
     def remove(self, pod: str) -> None:
         del self.api.objects[Ref("v1", "Pod", "default", pod)]
